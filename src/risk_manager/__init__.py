@@ -1,0 +1,1 @@
+"""The guard that keeps futures traders from blowing up their accounts."""

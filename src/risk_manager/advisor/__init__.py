@@ -1,0 +1,1 @@
+"""Behaviour intelligence; none yet."""

@@ -1,0 +1,1 @@
+"""Pure measures over fills and round turns; none yet."""

@@ -1,0 +1,1 @@
+"""Hosts for other backtesters; none yet."""

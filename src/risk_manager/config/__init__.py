@@ -1,0 +1,1 @@
+"""Loads, validates and composes settings; turns them into rule objects."""

@@ -1,0 +1,101 @@
+"""The venue's account record, and the account as rules see it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from risk_manager.domain.contract import Contract
+from risk_manager.domain.lockout import Lockout
+from risk_manager.domain.order import Order
+from risk_manager.domain.quote import Quote
+from risk_manager.domain.trading_day import TradingDay
+
+
+class Account(msgspec.Struct, frozen=True, gc=False):
+    """The account as the venue lists it.
+
+    Attributes:
+        balance_micros: cash after realized P&L, fees and commissions; open P&L excluded.
+        can_trade: False when the venue itself has blocked the account.
+    """
+
+    id: str
+    name: str
+    balance_micros: int
+    can_trade: bool
+    is_simulated: bool = True
+
+
+class HoldingView(Protocol):
+    """One open position with the numbers folded once by the engine. Read-only."""
+
+    @property
+    def contract_id(self) -> str: ...
+    @property
+    def contract(self) -> Contract | None:
+        """None while the venue has not told us about the contract."""
+    @property
+    def root(self) -> str:
+        """The product, or the contract id while the contract is unknown."""
+    @property
+    def net_contracts(self) -> int:
+        """Signed exposure, + long, never 0. In the middle of a fill's burst the larger of what fills and position say."""
+    @property
+    def unrealized_micros(self) -> int | None:
+        """Open profit at the exit side of the quote (bid for a long, ask for a short, else last); None if unpriced."""
+    @property
+    def quote(self) -> Quote | None: ...
+    @property
+    def quote_received_ns(self) -> int:
+        """When the last quote came in (local clock), 0 if none did."""
+    @property
+    def opened_ns(self) -> int: ...
+    @property
+    def increased_ns(self) -> int:
+        """When |net contracts| last rose (local clock)."""
+
+    def unrealized_at_micros(self, basis: str) -> int | None:
+        """Open profit marked at `exit_side`, `mid` or `last`; None if that price is not known."""
+
+
+class AccountView(Protocol):
+    """The account after the event that is being handled. Read-only; one copy serves every rule."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def now_ns(self) -> int:
+        """The latest venue time seen, UTC epoch nanoseconds."""
+    @property
+    def received_ns(self) -> int:
+        """The local receipt time of the event being handled."""
+    @property
+    def day(self) -> TradingDay:
+        """The trading day `now_ns` falls in."""
+    @property
+    def can_trade(self) -> bool: ...
+    @property
+    def balance_micros(self) -> int | None: ...
+    @property
+    def holdings(self) -> Mapping[str, HoldingView]:
+        """Open positions by contract id; flat contracts are absent."""
+    @property
+    def orders(self) -> Mapping[str, Order]:
+        """Orders not in a terminal state, by id."""
+    @property
+    def contracts(self) -> Mapping[str, Contract]: ...
+    @property
+    def lockouts(self) -> tuple[Lockout, ...]: ...
+    @property
+    def realized_micros(self) -> int:
+        """The day's realized P&L, gross: the venue's figures of this trading day, voided fills left out."""
+    @property
+    def fees_micros(self) -> int:
+        """The day's fees and commissions, >= 0."""
+    @property
+    def unrealized_micros(self) -> int:
+        """Open P&L over the priced holdings; `unpriced` names the others."""
+    @property
+    def unpriced(self) -> frozenset[str]:
+        """Contract ids of holdings that cannot be valued: no quote yet, or an unknown contract."""

@@ -1,0 +1,73 @@
+"""One enforcement, from the breach that caused it to the snapshot that proved it done."""
+
+from enum import StrEnum
+
+import msgspec
+
+from risk_manager.domain.finding import AtMost, Unit
+from risk_manager.domain.scope import Scope
+
+
+class Flat(msgspec.Struct, frozen=True, gc=False, tag="flat"):
+    """No position and no order in the scope."""
+
+    scope: Scope
+
+
+class SizesAtMost(msgspec.Struct, frozen=True, tag="at_most"):
+    """No contract above its target; opening orders in those contracts are gone."""
+
+    targets: tuple[AtMost, ...]
+
+
+class NoOpeningOrders(msgspec.Struct, frozen=True, gc=False, tag="no_opening_orders"):
+    """No working order in the scope whose fill would add exposure."""
+
+    scope: Scope
+
+
+class OrdersGone(msgspec.Struct, frozen=True, tag="orders_gone"):
+    """The named orders no longer work."""
+
+    order_ids: tuple[str, ...]
+    scope: Scope
+
+
+Goal = Flat | SizesAtMost | NoOpeningOrders | OrdersGone
+
+
+class IntentState(StrEnum):
+    """OPEN is being worked on; VERIFIED is proven by venue snapshots; OBSERVED was only recorded (mode `observe`)."""
+
+    OPEN = "open"
+    VERIFIED = "verified"
+    OBSERVED = "observed"
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """What must become true of the account, why, and how far it got.
+
+    Attributes:
+        id: derived from the account, trading day and decision sequence, so a replay derives the same.
+        at_ns: venue time of the breach.   opened_ns: local receipt time of the event that showed it.
+        reached_ns: local time the account first looked as demanded; None until then or if lost again.
+        closed_ns: local time of the proof.
+        measured, limit, unit: of the finding.   worst: the worst measurement while open.
+    """
+
+    id: str
+    account_id: str
+    trading_day: str
+    rule: str
+    code: str
+    goal: Goal
+    state: IntentState
+    measured: int
+    limit: int
+    unit: Unit
+    worst: int
+    at_ns: int
+    opened_ns: int
+    reached_ns: int | None = None
+    closed_ns: int | None = None
+    evidence: tuple[tuple[str, str], ...] = ()

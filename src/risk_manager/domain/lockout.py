@@ -1,0 +1,60 @@
+"""A standing order of the guard: no exposure here until then."""
+
+from enum import StrEnum
+
+import msgspec
+
+from risk_manager.domain.scope import Scope
+
+
+class LockoutKind(StrEnum):
+    HARD = "hard"
+    COOLDOWN = "cooldown"
+    SESSION = "session"
+    VENUE = "venue"
+    MANUAL = "manual"
+
+
+class OnLock(StrEnum):
+    """What an active lockout enforces: no position and no order, or only no new exposure."""
+
+    FLATTEN = "flatten"
+    BLOCK_NEW = "block_new"
+
+
+class Lockout(msgspec.Struct, frozen=True, gc=False):
+    """One lockout; several may be active, each ends by itself.
+
+    Attributes:
+        account_id, scope, rule: its key. Setting it again may only lengthen it.
+        until_ns: venue time it ends at; None until the condition that set it releases it.
+        set_ns: venue time it was set at.   trading_day: the day it was set in.
+        intent_id: the enforcement that set it.
+    """
+
+    account_id: str
+    scope: Scope
+    rule: str
+    kind: LockoutKind
+    on_lock: OnLock
+    reason: str
+    set_ns: int
+    until_ns: int | None
+    trading_day: str
+    intent_id: str
+
+    def joined(self, other: "Lockout") -> "Lockout":
+        """The stricter of two lockouts of one key: the later end (None is latest), flatten over block_new."""
+        assert (self.account_id, self.scope, self.rule) == (other.account_id, other.scope, other.rule), other
+        until = None if self.until_ns is None or other.until_ns is None else max(self.until_ns, other.until_ns)
+        on_lock = OnLock.FLATTEN if OnLock.FLATTEN in (self.on_lock, other.on_lock) else OnLock.BLOCK_NEW
+        return msgspec.structs.replace(self, until_ns=until, on_lock=on_lock)
+
+
+class LockoutRelease(msgspec.Struct, frozen=True, gc=False):
+    """The end of a lockout: which, when (venue time), and why (`expired`, or the rule's own reason)."""
+
+    scope: Scope
+    rule: str
+    at_ns: int
+    reason: str

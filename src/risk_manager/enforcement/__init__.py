@@ -1,0 +1,1 @@
+"""From breach to verified: mandates, merge lattice, planner, in-flight registry. Pure."""

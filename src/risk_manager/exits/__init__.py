@@ -1,0 +1,1 @@
+"""One file per position rule (stop, target, trailing, time); none yet."""

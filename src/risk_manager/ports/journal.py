@@ -1,0 +1,50 @@
+"""The journal: what must survive a crash."""
+
+from typing import Protocol
+
+import msgspec
+
+from risk_manager.domain.decision import Decision
+from risk_manager.domain.fill import Fill
+from risk_manager.domain.intent import Intent
+from risk_manager.domain.lockout import Lockout
+
+
+class Recovered(msgspec.Struct, frozen=True):
+    """What the journal remembers of an account.
+
+    Attributes:
+        sequence: of the last committed decision, 0 if none.
+        snapshot: the last saved `Engine.snapshot()`; None if none. It may be older than the rest.
+        lockouts: active ones.   open_intents: enforcements not yet verified.
+    """
+
+    sequence: int
+    snapshot: bytes | None
+    lockouts: tuple[Lockout, ...]
+    open_intents: tuple[Intent, ...]
+
+
+class Journal(Protocol):
+    """Append-only memory of decisions, and the tables derived from them."""
+
+    async def recover(self, account_id: str) -> Recovered: ...
+
+    async def commit(self, decision: Decision) -> None:
+        """Return once the decision, its lockouts and its intents are durable, all or none.
+
+        Raises:
+            JournalUnavailable: the disk refused; nothing of the decision is stored.
+        """
+
+    async def save(self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes) -> None:
+        """Store the day's new or changed fills and the engine's snapshot; may be lost without harm."""
+
+    async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
+        """The last `most` committed decisions with a sequence above `after`, oldest first."""
+
+    async def close(self) -> None: ...
+
+
+class JournalUnavailable(Exception):
+    """The journal could not be written or read; the message says why."""

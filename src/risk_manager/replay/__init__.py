@@ -1,0 +1,1 @@
+"""Replay of recorded events and imported fills; none yet."""

@@ -1,0 +1,1 @@
+"""Prop-firm rule presets as data; none yet."""

@@ -1,0 +1,1 @@
+"""One file per account rule; modules are found by name."""

@@ -1,0 +1,79 @@
+"""What an account rule is, and the remedies its configuration may choose."""
+
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from risk_manager.domain.account import AccountView
+from risk_manager.domain.events import Event
+from risk_manager.domain.finding import Finding, Skipped
+from risk_manager.domain.lockout import LockoutKind, OnLock
+
+
+class Demand(StrEnum):
+    """What a breach asks for, weakest first; the merge takes the strictest of all that apply."""
+
+    ALERT = "alert"
+    CANCEL_ORDERS = "cancel_orders"
+    REDUCE = "reduce_to_limit"
+    CLOSE_POSITION = "close_position"
+    FLATTEN = "flatten"
+
+
+class LockUntil(StrEnum):
+    """RESET ends with the trading day, DURATION after `duration_ns`, CONDITION when the rule itself releases it."""
+
+    RESET = "reset"
+    DURATION = "duration"
+    CONDITION = "condition"
+
+
+class LockTerms(msgspec.Struct, frozen=True, gc=False):
+    """How long a breach locks, and what the lockout enforces.
+
+    Attributes:
+        duration_ns: > 0 with DURATION, else None; counted in venue time from the breach.
+        whole_account: lock the account even where the breach names a product.
+    """
+
+    until: LockUntil = LockUntil.RESET
+    duration_ns: int | None = None
+    on_lock: OnLock = OnLock.FLATTEN
+    whole_account: bool = True
+
+
+class Remedy(msgspec.Struct, frozen=True, gc=False):
+    """What the configuration wants done about a rule's breach."""
+
+    demand: Demand
+    lock: LockTerms | None = None
+    kind: LockoutKind = LockoutKind.HARD
+
+
+class Rule(Protocol):
+    """An account rule: frozen settings and a pure step. One rule object may serve many accounts.
+
+    A rule's settings are a frozen `msgspec.Struct` whose field names end in their unit (`limit_micros`, `grace_ns`);
+    `rules/_options.py` derives the trader's spelling from them. The module's docstring is the rule's documentation.
+    """
+
+    name: ClassVar[str]
+    """Equal to the file's name."""
+    listens_to: ClassVar[frozenset[type]]
+    """Event types that wake the rule; SnapshotTaken, RulesChanged and TimerFired always do."""
+
+    @property
+    def remedy(self) -> Remedy: ...
+
+    def initial_state(self) -> Any:
+        """A frozen `msgspec.Struct`, or None for a rule that remembers nothing."""
+
+    def step(self, state: Any, event: Event, account: AccountView) -> tuple[Any, tuple[Finding | Skipped, ...]]:
+        """The rule's next state and what it finds; called after the account has taken the event in.
+
+        A breach is reported for as long as it holds: the engine recognises the repetition.
+        """
+
+    def deadline_ns(self, state: Any) -> int | None:
+        """Venue time at which the rule wants to be stepped though nothing happens; None if never."""

@@ -1,0 +1,1 @@
+"""The daemon: the one clock, the one composition root."""

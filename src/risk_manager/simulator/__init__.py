@@ -1,0 +1,1 @@
+"""A ProjectX Gateway of our own: matching engine, feeds, scripted traders, server."""

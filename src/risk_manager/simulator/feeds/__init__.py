@@ -1,0 +1,1 @@
+"""Where the simulated market comes from: synthetic, Databento DBN, CSV."""

@@ -1,0 +1,1 @@
+"""The simulated gateway on real sockets: REST and both SignalR hubs."""

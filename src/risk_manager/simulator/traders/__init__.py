@@ -1,0 +1,1 @@
+"""Scripted traders, one file each."""

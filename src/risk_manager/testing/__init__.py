@@ -1,0 +1,1 @@
+"""Fakes and scenario builders, shipped for rule authors."""

@@ -1,0 +1,1 @@
+"""The ProjectX Gateway (TopstepX): REST, SignalR hubs, wire types, call budget."""
