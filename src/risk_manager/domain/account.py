@@ -35,20 +35,25 @@ class HoldingView(Protocol):
     @property
     def contract(self) -> Contract | None:
         """None while the venue has not told us about the contract."""
+
     @property
     def root(self) -> str:
         """The product, or the contract id while the contract is unknown."""
+
     @property
     def net_contracts(self) -> int:
-        """Signed exposure, + long, never 0. In the middle of a fill's burst the larger of what fills and position say."""
+        """Signed exposure, + long, never 0; amid a fill's burst the larger of what fills and position say."""
+
     @property
     def unrealized_micros(self) -> int | None:
         """Open profit at the exit side of the quote (bid for a long, ask for a short, else last); None if unpriced."""
+
     @property
     def quote(self) -> Quote | None: ...
     @property
     def quote_received_ns(self) -> int:
         """When the last quote came in (local clock), 0 if none did."""
+
     @property
     def opened_ns(self) -> int: ...
     @property
@@ -67,12 +72,15 @@ class AccountView(Protocol):
     @property
     def now_ns(self) -> int:
         """The latest venue time seen, UTC epoch nanoseconds."""
+
     @property
     def received_ns(self) -> int:
         """The local receipt time of the event being handled."""
+
     @property
     def day(self) -> TradingDay:
         """The trading day `now_ns` falls in."""
+
     @property
     def can_trade(self) -> bool: ...
     @property
@@ -80,9 +88,11 @@ class AccountView(Protocol):
     @property
     def holdings(self) -> Mapping[str, HoldingView]:
         """Open positions by contract id; flat contracts are absent."""
+
     @property
     def orders(self) -> Mapping[str, Order]:
         """Orders not in a terminal state, by id."""
+
     @property
     def contracts(self) -> Mapping[str, Contract]: ...
     @property
@@ -90,12 +100,15 @@ class AccountView(Protocol):
     @property
     def realized_micros(self) -> int:
         """The day's realized P&L, gross: the venue's figures of this trading day, voided fills left out."""
+
     @property
     def fees_micros(self) -> int:
         """The day's fees and commissions, >= 0."""
+
     @property
     def unrealized_micros(self) -> int:
         """Open P&L over the priced holdings; `unpriced` names the others."""
+
     @property
     def unpriced(self) -> frozenset[str]:
         """Contract ids of holdings that cannot be valued: no quote yet, or an unknown contract."""

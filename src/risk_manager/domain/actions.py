@@ -54,10 +54,11 @@ class ModifyOrder(msgspec.Struct, frozen=True, gc=False, tag="modify_order"):
 
 
 class TakeSnapshot(msgspec.Struct, frozen=True, gc=False, tag="take_snapshot"):
-    """Read the whole account over REST; answered by a SnapshotTaken event."""
+    """Read the account over REST, answered by SnapshotTaken; `full` includes the account record and the fills."""
 
     id: str
     reason: str
+    full: bool
 
 
 Action = CancelOrder | ClosePosition | ReducePosition | PlaceStop | ModifyOrder | TakeSnapshot

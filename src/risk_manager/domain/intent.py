@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from risk_manager.domain.finding import AtMost, Unit
+from risk_manager.domain.lockout import Held
 from risk_manager.domain.scope import Scope
 
 
@@ -15,15 +16,21 @@ class Flat(msgspec.Struct, frozen=True, gc=False, tag="flat"):
 
 
 class SizesAtMost(msgspec.Struct, frozen=True, tag="at_most"):
-    """No contract above its target; opening orders in those contracts are gone."""
+    """No contract above its target, no order that could lift one above it, and the named orders gone."""
 
     targets: tuple[AtMost, ...]
+    cancels: tuple[str, ...] = ()
 
 
-class NoOpeningOrders(msgspec.Struct, frozen=True, gc=False, tag="no_opening_orders"):
-    """No working order in the scope whose fill would add exposure."""
+class NoOpeningOrders(msgspec.Struct, frozen=True, tag="no_opening_orders"):
+    """No working order in the scope whose fill would add exposure.
+
+    With `allowed`, no contract of the scope above or on the other side of what is listed there (absent is flat);
+    None leaves positions be.
+    """
 
     scope: Scope
+    allowed: tuple[Held, ...] | None = None
 
 
 class OrdersGone(msgspec.Struct, frozen=True, tag="orders_gone"):
@@ -48,7 +55,8 @@ class Intent(msgspec.Struct, frozen=True):
     """What must become true of the account, why, and how far it got.
 
     Attributes:
-        id: derived from the account, trading day and decision sequence, so a replay derives the same.
+        id: `<account>-<decision sequence>-<n>`, so a replay derives the same.
+        rule, code, scope: of the breach; at most one intent of a key is open.
         at_ns: venue time of the breach.   opened_ns: local receipt time of the event that showed it.
         reached_ns: local time the account first looked as demanded; None until then or if lost again.
         closed_ns: local time of the proof.
@@ -60,6 +68,7 @@ class Intent(msgspec.Struct, frozen=True):
     trading_day: str
     rule: str
     code: str
+    scope: Scope
     goal: Goal
     state: IntentState
     measured: int

@@ -22,7 +22,14 @@ class OnLock(StrEnum):
     BLOCK_NEW = "block_new"
 
 
-class Lockout(msgspec.Struct, frozen=True, gc=False):
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """Contracts held in one contract, signed, + long."""
+
+    contract_id: str
+    net_contracts: int
+
+
+class Lockout(msgspec.Struct, frozen=True):
     """One lockout; several may be active, each ends by itself.
 
     Attributes:
@@ -30,6 +37,7 @@ class Lockout(msgspec.Struct, frozen=True, gc=False):
         until_ns: venue time it ends at; None until the condition that set it releases it.
         set_ns: venue time it was set at.   trading_day: the day it was set in.
         intent_id: the enforcement that set it.
+        allowed: with `block_new`, what was held when it was set; it may shrink but not grow back or change sides.
     """
 
     account_id: str
@@ -42,6 +50,7 @@ class Lockout(msgspec.Struct, frozen=True, gc=False):
     until_ns: int | None
     trading_day: str
     intent_id: str
+    allowed: tuple[Held, ...] = ()
 
     def joined(self, other: "Lockout") -> "Lockout":
         """The stricter of two lockouts of one key: the later end (None is latest), flatten over block_new."""

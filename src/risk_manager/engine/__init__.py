@@ -1,1 +1,5 @@
 """One account as a function of its events: fold, rules, lockouts, plan, Decision."""
+
+from risk_manager.engine.engine import Engine, EngineSettings, Mode
+
+__all__ = ["Engine", "EngineSettings", "Mode"]

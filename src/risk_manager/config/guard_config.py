@@ -1,0 +1,74 @@
+"""A configuration that has passed every check, as the runtime wants it."""
+
+from pathlib import Path
+
+import msgspec
+
+from risk_manager.config.credentials import Credentials
+from risk_manager.domain.trading_day import TradingDays
+from risk_manager.engine.engine import Mode
+from risk_manager.rules import Rule
+from risk_manager.venues.projectx.settings import ProjectXSettings
+
+
+class VenueConfig(msgspec.Struct, frozen=True):
+    """The gateway, who logs in, and the product roots to watch besides those the accounts hold."""
+
+    api_url: str
+    user_hub_url: str
+    market_hub_url: str
+    instruments: tuple[str, ...]
+    credentials: Credentials
+
+
+class AccountConfig(msgspec.Struct, frozen=True):
+    """One account to guard, known by its venue id or by its name; exactly one of the two is set.
+
+    Attributes:
+        rules: the enabled ones, with the account's overrides applied, in the order of their names.
+    """
+
+    id: str | None
+    name: str | None
+    nickname: str | None
+    mode: Mode
+    rules: tuple[Rule, ...]
+
+    @property
+    def label(self) -> str:
+        """What to call the account on a screen."""
+        return self.nickname or self.name or self.id or ""
+
+
+class GuardConfig(msgspec.Struct, frozen=True):
+    """Everything one daemon works with.
+
+    Attributes:
+        reset_time, timezone: as configured; `trading_days` is their table.
+        api_port: of the local interface, on loopback.   data_dir: absolute.
+        warnings: doubtful settings, one sentence each; nothing is refused because of them.
+        revision: SHA-256 (hex) of the effective settings without the credentials; equal settings, equal revision.
+    """
+
+    venue: VenueConfig
+    accounts: tuple[AccountConfig, ...]
+    reset_time: str
+    timezone: str
+    trading_days: TradingDays
+    api_port: int
+    data_dir: Path
+    warnings: tuple[str, ...]
+    revision: str
+
+    def venue_settings(self) -> ProjectXSettings:
+        """What the ProjectX client needs; it holds the key in the clear."""
+        days = self.trading_days
+        return ProjectXSettings(
+            user_name=self.venue.credentials.username,
+            api_key=self.venue.credentials.api_key.reveal(),
+            day_start_ns=lambda at_ns: days.day_of(at_ns).start_ns,
+            api_url=self.venue.api_url,
+            user_hub_url=self.venue.user_hub_url,
+            market_hub_url=self.venue.market_hub_url,
+            instruments=self.venue.instruments,
+        )

@@ -1,0 +1,93 @@
+"""Loading a configuration directory: `accounts.yaml`, `risk_config.yaml`, and the credentials."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from risk_manager.config.credentials import Credentials, read_credentials
+from risk_manager.config.document import Document, read_document
+from risk_manager.config.effective import revision_of
+from risk_manager.config.faults import ConfigInvalid, Fault
+from risk_manager.config.guard_config import AccountConfig, GuardConfig, VenueConfig
+from risk_manager.config.rule_sets import RuleSets, compose_rules
+from risk_manager.config.sections import AccountEntry, AccountsFile, RiskFile
+from risk_manager.config.trading_days import build_trading_days
+from risk_manager.config.validation import validated
+from risk_manager.engine.engine import Mode
+
+ACCOUNTS_FILE = "accounts.yaml"
+RISK_FILE = "risk_config.yaml"
+
+FIRST_YEAR, LAST_YEAR = 2007, 2060
+"""The years of the table of trading days: replays reach back, and a daemon must not outlive its calendar."""
+
+
+def load_config(directory: Path, environ: Mapping[str, str] = os.environ) -> GuardConfig:
+    """The configuration of a directory, complete and checked.
+
+    Raises:
+        ConfigInvalid: with every fault of every file at once.
+    """
+    faults: list[Fault] = []
+    accounts_document = read_document(directory / ACCOUNTS_FILE)
+    risk_document = read_document(directory / RISK_FILE)
+    accounts = validated(AccountsFile, accounts_document, faults)
+    risk = validated(RiskFile, risk_document, faults)
+    if accounts is not None:
+        faults.extend(_repeated_accounts(accounts.accounts, accounts_document))
+    labels = () if accounts is None else tuple(entry.labels for entry in accounts.accounts)
+    rule_sets = compose_rules(risk_document, labels, faults)
+    credentials = read_credentials(directory, environ, faults)
+    if faults or accounts is None or risk is None or credentials is None:
+        raise ConfigInvalid(faults)
+    return _assemble(directory, accounts, risk, rule_sets, credentials)
+
+
+def _assemble(
+    directory: Path, accounts: AccountsFile, risk: RiskFile, rule_sets: RuleSets, credentials: Credentials
+) -> GuardConfig:
+    section = accounts.venue
+    venue = VenueConfig(
+        section.api_url, section.user_hub_url, section.market_hub_url, tuple(section.instruments), credentials
+    )
+    guarded = tuple(
+        AccountConfig(
+            None if entry.id is None else str(entry.id),
+            entry.name,
+            entry.nickname,
+            Mode(entry.mode),
+            rules,
+        )
+        for entry, rules in zip(accounts.accounts, rule_sets.by_account, strict=True)
+    )
+    data_dir = (directory / Path(accounts.data_dir).expanduser()).resolve()
+    reset = risk.reset
+    return GuardConfig(
+        venue=venue,
+        accounts=guarded,
+        reset_time=reset.time,
+        timezone=reset.timezone,
+        trading_days=build_trading_days(reset.time, reset.timezone, FIRST_YEAR, LAST_YEAR),
+        api_port=accounts.api.port,
+        data_dir=data_dir,
+        warnings=rule_sets.warnings + _unguarded(guarded),
+        revision=revision_of(venue, guarded, (reset.time, reset.timezone), (accounts.api.port, data_dir)),
+    )
+
+
+def _repeated_accounts(entries: list[AccountEntry], document: Document) -> list[Fault]:
+    """An id, name or nickname may mean one account only, or an override would be somebody else's."""
+    faults: list[Fault] = []
+    seen: dict[str, int] = {}
+    for index, entry in enumerate(entries):
+        fields = {"id": entry.id, "name": entry.name, "nickname": entry.nickname}
+        for field, label in ((field, str(value)) for field, value in fields.items() if value is not None):
+            first = seen.setdefault(label.casefold(), index)
+            if first != index:
+                problem = f"is what accounts[{first}] is called already"
+                faults.append(document.fault(("accounts", index, field), problem, "name each account once"))
+    return faults
+
+
+def _unguarded(accounts: tuple[AccountConfig, ...]) -> tuple[str, ...]:
+    return tuple(f"{one.label}: no rule is enabled, nothing is guarded" for one in accounts if not one.rules)

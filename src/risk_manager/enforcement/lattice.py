@@ -1,0 +1,89 @@
+"""Merging demands: for every contract the strictest of all goals that concern it."""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from risk_manager.domain.account import AccountView
+from risk_manager.domain.intent import Flat, Goal, NoOpeningOrders, OrdersGone, SizesAtMost
+from risk_manager.domain.order import Order
+from risk_manager.enforcement.opening import is_opening, leaves_with_parent, net_after_fill
+
+UNLIMITED = 1 << 62
+
+
+class Demanded(msgspec.Struct, frozen=True, gc=False):
+    """The merged demand on one contract.
+
+    Attributes:
+        most: contracts that may remain, long or short.
+        intent_id: of the goal that set `most` (the strictest; the first of equals).
+    """
+
+    most: int
+    intent_id: str
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """All demands on an account at once.
+
+    Attributes:
+        sizes: by contract id, only contracts held above what is allowed.
+        cancels: (order, intent id) of every order that has to go, by order id.
+    """
+
+    sizes: dict[str, Demanded]
+    cancels: dict[str, tuple[Order, str]]
+
+
+def size_limit(goal: Goal, contract_id: str, net_contracts: int, account: AccountView) -> int:
+    """Contracts the goal allows to remain of `net_contracts` held in one contract."""
+    match goal:
+        case Flat(scope):
+            return 0 if scope.covers(contract_id, account.contracts.get(contract_id)) else UNLIMITED
+        case SizesAtMost(targets):
+            return min((target.size for target in targets if target.contract_id == contract_id), default=UNLIMITED)
+        case NoOpeningOrders(scope, allowed):
+            if allowed is None or not scope.covers(contract_id, account.contracts.get(contract_id)):
+                return UNLIMITED
+            same_side = (h for h in allowed if h.contract_id == contract_id and h.net_contracts * net_contracts > 0)
+            return max((abs(h.net_contracts) for h in same_side), default=0)
+        case OrdersGone():
+            return UNLIMITED
+
+
+def excess_orders(goal: Goal, account: AccountView) -> Iterator[Order]:
+    """The working orders the goal cannot tolerate, in the order the account lists them."""
+    for order in account.orders.values():
+        if order.remaining and _is_excess(goal, order, account) and not leaves_with_parent(order, account.orders):
+            yield order
+
+
+def _is_excess(goal: Goal, order: Order, account: AccountView) -> bool:
+    holding = account.holdings.get(order.contract_id)
+    net = holding.net_contracts if holding else 0
+    match goal:
+        case OrdersGone(order_ids):
+            return order.id in order_ids
+        case SizesAtMost(targets, cancels):
+            if order.id in cancels:
+                return True
+            limits = [target.size for target in targets if target.contract_id == order.contract_id]
+            return bool(limits) and is_opening(order, net) and abs(net_after_fill(order, net)) > min(limits)
+        case Flat(scope) | NoOpeningOrders(scope):
+            return scope.covers(order.contract_id, account.contracts.get(order.contract_id)) and is_opening(order, net)
+
+
+def merge(goals: Iterable[tuple[str, Goal]], account: AccountView) -> Merged:
+    """The strictest demand per contract and per order over all (intent id, goal) pairs; earlier pairs win ties."""
+    sizes: dict[str, Demanded] = {}
+    cancels: dict[str, tuple[Order, str]] = {}
+    for intent_id, goal in goals:
+        for contract_id, holding in account.holdings.items():
+            most = size_limit(goal, contract_id, holding.net_contracts, account)
+            known = sizes.get(contract_id)
+            if abs(holding.net_contracts) > most and (known is None or most < known.most):
+                sizes[contract_id] = Demanded(most, intent_id)
+        for order in excess_orders(goal, account):
+            cancels.setdefault(order.id, (order, intent_id))
+    return Merged(sizes, cancels)

@@ -1,0 +1,84 @@
+"""What a breach or a lockout demands of the account."""
+
+from risk_manager.domain.account import AccountView
+from risk_manager.domain.finding import Breach
+from risk_manager.domain.intent import Flat, Goal, NoOpeningOrders, OrdersGone, SizesAtMost
+from risk_manager.domain.lockout import Held, Lockout, OnLock
+from risk_manager.domain.scope import ACCOUNT
+from risk_manager.enforcement.lattice import excess_orders, size_limit
+from risk_manager.rules._base import Demand, LockUntil, Remedy
+
+
+def goal_of_breach(breach: Breach, remedy: Remedy) -> Goal | None:
+    """The goal a breach's remedy sets; None where the remedy only alerts."""
+    match remedy.demand:
+        case Demand.ALERT:
+            return None
+        case Demand.CANCEL_ORDERS:
+            return OrdersGone(breach.cancels, breach.scope) if breach.cancels else NoOpeningOrders(breach.scope)
+        case Demand.REDUCE:
+            return SizesAtMost(breach.targets, breach.cancels)
+        case Demand.CLOSE_POSITION:
+            return Flat(breach.scope)
+        case Demand.FLATTEN:
+            return Flat(ACCOUNT)
+
+
+def goal_of_lockout(lockout: Lockout) -> Goal:
+    """What must stay true while the lockout is active."""
+    if lockout.on_lock is OnLock.FLATTEN:
+        return Flat(lockout.scope)
+    return NoOpeningOrders(lockout.scope, lockout.allowed)
+
+
+def lockout_of_breach(breach: Breach, remedy: Remedy, account: AccountView, intent_id: str) -> Lockout | None:
+    """The lockout a breach sets; None where its remedy has no lock terms."""
+    terms = remedy.lock
+    if terms is None:
+        return None
+    match terms.until:
+        case LockUntil.RESET:
+            until_ns: int | None = account.day.end_ns
+        case LockUntil.DURATION:
+            assert terms.duration_ns is not None, remedy
+            until_ns = account.now_ns + terms.duration_ns
+        case LockUntil.CONDITION:
+            until_ns = None
+    scope = ACCOUNT if terms.whole_account else breach.scope
+    return Lockout(
+        account_id=account.id,
+        scope=scope,
+        rule=breach.rule,
+        kind=remedy.kind,
+        on_lock=terms.on_lock,
+        reason=breach.code,
+        set_ns=account.now_ns,
+        until_ns=until_ns,
+        trading_day=account.day.label,
+        intent_id=intent_id,
+        allowed=held(account) if terms.on_lock is OnLock.BLOCK_NEW else (),
+    )
+
+
+def held(account: AccountView) -> tuple[Held, ...]:
+    """What is held now, by contract id."""
+    return tuple(Held(key, holding.net_contracts) for key, holding in sorted(account.holdings.items()))
+
+
+def shrunk(allowed: tuple[Held, ...], account: AccountView) -> tuple[Held, ...]:
+    """What a `block_new` lockout still allows: what was held on that side, or less if it has shrunk since."""
+    kept: list[Held] = []
+    for before in allowed:
+        holding = account.holdings.get(before.contract_id)
+        if holding is not None and holding.net_contracts * before.net_contracts > 0:
+            now = Held(before.contract_id, holding.net_contracts)
+            kept.append(min(before, now, key=lambda held: abs(held.net_contracts)))
+    return tuple(kept)
+
+
+def is_met(goal: Goal, account: AccountView) -> bool:
+    """Whether the account, as the guard knows it, already is what the goal demands."""
+    for contract_id, holding in account.holdings.items():
+        if abs(holding.net_contracts) > size_limit(goal, contract_id, holding.net_contracts, account):
+            return False
+    return not any(True for _ in excess_orders(goal, account))

@@ -1,0 +1,37 @@
+"""How long the guard waits before it repeats itself, all in local nanoseconds."""
+
+import msgspec
+
+_MS = 1_000_000
+_S = 1_000_000_000
+
+
+class Pacing(msgspec.Struct, frozen=True, gc=False):
+    """Waiting times of the enforcement loop; there is no number of attempts after which it stops.
+
+    Attributes:
+        repeat_ns: least time between two actions on one target.
+        effect_ns: how long an accepted action may take to show before it is sent again.
+        refused_most_ns: cap of the doubling wait after refusals.
+        closed_market_ns: wait after the venue said the market is closed or the call budget is spent.
+        lost_ns: an action without any outcome for this long counts as unknown.
+        settle_ns: after an unknown or ineffective sized action, how long before the next sized one (the venue may
+            still execute the first; reliability F03).
+        openers_ns: how long a close waits for the cancels of opening orders sent before it.
+        openers_most: with more opening orders than this the close does not wait at all.
+        unknowns_most: unknown sized actions in one episode before the whole position is closed instead.
+        proof_ns: least time between the two agreeing snapshots that prove a goal.
+        doubt_ns: how long fills and position may disagree before a snapshot is asked for.
+    """
+
+    repeat_ns: int = 250 * _MS
+    effect_ns: int = 2 * _S
+    refused_most_ns: int = 2 * _S
+    closed_market_ns: int = 1 * _S
+    lost_ns: int = 10 * _S
+    settle_ns: int = 7 * _S
+    openers_ns: int = 500 * _MS
+    openers_most: int = 8
+    unknowns_most: int = 3
+    proof_ns: int = 400 * _MS
+    doubt_ns: int = 250 * _MS

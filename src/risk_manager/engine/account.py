@@ -1,0 +1,329 @@
+"""The account folded from its events: the read-only view every rule gets, and the numbers it shows."""
+
+import msgspec
+
+from risk_manager.domain.account import Account
+from risk_manager.domain.contract import Contract
+from risk_manager.domain.events import (
+    AccountUpdated,
+    FillReceived,
+    OrderUpdated,
+    PositionUpdated,
+    QuoteUpdated,
+    SnapshotTaken,
+)
+from risk_manager.domain.fill import Fill
+from risk_manager.domain.lockout import Lockout
+from risk_manager.domain.order import Order
+from risk_manager.domain.position import Position
+from risk_manager.domain.trading_day import TradingDay, TradingDays
+from risk_manager.engine.book import Book
+
+SNAPSHOT_LAG_NS = 2_000_000_000
+"""How far a REST read may lag behind the stream (projectx.md 2.4: usually 50-200 ms, seconds at worst)."""
+
+ORDER_TIME_STEP_NS = 1_000
+"""REST rounds update times to microseconds, the stream has 100 ns; within a step two times are equal."""
+
+
+class AccountImage(msgspec.Struct):
+    """Everything an `AccountState` remembers, for the engine's snapshot."""
+
+    id: str
+    now_ns: int
+    received_ns: int
+    day: TradingDay
+    record: Account | None
+    books: list[Book]
+    holding_ids: list[str]
+    orders: list[Order]
+    order_received_ns: dict[str, int]
+    done: dict[str, int]
+    quotes: dict[str, QuoteUpdated]
+    contracts: list[Contract]
+    fills: list[Fill]
+    floor_ns: int
+    has_positions: bool
+    has_fills: bool
+
+
+class AccountState:
+    """Implements `AccountView`. Fold one event at a time; a day change through `turn_day`."""
+
+    def __init__(self, account_id: str, days: TradingDays) -> None:
+        self.id = account_id
+        self.now_ns = 0
+        self.received_ns = 0
+        self.day = days.day_of(0)
+        self.record: Account | None = None
+        self.holdings: dict[str, Book] = {}
+        self.orders: dict[str, Order] = {}
+        self.contracts: dict[str, Contract] = {}
+        self.lockouts: tuple[Lockout, ...] = ()
+        self.realized_micros = 0
+        self.fees_micros = 0
+        self.unrealized_micros = 0
+        self.unpriced: frozenset[str] = frozenset()
+        self.has_positions = False
+        self.has_fills = False
+        self._books: dict[str, Book] = {}
+        self._order_received_ns: dict[str, int] = {}
+        self._done: dict[str, int] = {}
+        self._quotes: dict[str, QuoteUpdated] = {}
+        self._fills: dict[str, Fill] = {}
+        self._floor_ns = 0
+
+    @property
+    def can_trade(self) -> bool:
+        return self.record is None or self.record.can_trade
+
+    @property
+    def balance_micros(self) -> int | None:
+        return self.record.balance_micros if self.record is not None else None
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether a snapshot has shown positions and fills; before that nothing can be called flat."""
+        return self.has_positions and self.has_fills
+
+    @property
+    def fills(self) -> tuple[Fill, ...]:
+        """The day's fills, voided ones included, oldest first."""
+        today = (fill for fill in self._fills.values() if self._is_today(fill))
+        return tuple(sorted(today, key=lambda fill: (fill.at_ns, fill.id)))
+
+    # -- folding ------------------------------------------------------------------------------------------------
+
+    def on_quote(self, event: QuoteUpdated) -> None:
+        quote = event.quote
+        contract_id = quote.contract_id
+        self._quotes[contract_id] = event
+        book = self.holdings.get(contract_id)
+        if book is None:
+            return
+        book.quote = quote
+        book.quote_received_ns = event.received_ns
+        net = book.value_net
+        mark = quote.bid_ticks if net > 0 else quote.ask_ticks
+        before = book.unrealized_micros
+        if mark is None or before is None or book.value_cost is None:
+            self._revalue(book)
+            return
+        now = mark * net * book.tick_value_micros - book.value_cost
+        book.unrealized_micros = now
+        self.unrealized_micros += now - before
+
+    def on_account(self, event: AccountUpdated) -> None:
+        self.record = event.account
+
+    def on_position(self, event: PositionUpdated) -> None:
+        book = self._book(event.position.contract_id)
+        book.state(event.position, event.received_ns)
+        self._hold(book)
+
+    def on_fill(self, event: FillReceived) -> None:
+        self._take_fill(event.fill, event.received_ns, moves=self.has_fills or not self.has_positions)
+        self._book(event.fill.contract_id).moved_ns = event.received_ns
+
+    def on_order(self, event: OrderUpdated) -> None:
+        self._take_order(event.order, event.received_ns)
+
+    def on_snapshot(self, event: SnapshotTaken) -> None:
+        for contract in event.contracts:
+            self._learn(contract)
+        if event.account is not None:
+            self.record = event.account
+        if event.fills is not None:
+            for fill in sorted(event.fills, key=lambda fill: (fill.at_ns, fill.id)):
+                self._take_fill(fill, event.received_ns, moves=self.has_fills)
+            self.has_fills = True
+        if event.positions is not None:
+            self._reconcile_positions(event.positions, event.requested_ns, event.received_ns)
+            self.has_positions = True
+        if event.orders is not None:
+            self._reconcile_orders(event.orders, event.requested_ns, event.received_ns)
+
+    def turn_day(self, day: TradingDay) -> None:
+        """Start a trading day: its numbers begin with the fills that already carry its time."""
+        previous = self.day
+        self.day = day
+        self._floor_ns = min(previous.start_ns, day.start_ns) if previous.start_ns else 0
+        self._fills = {key: fill for key, fill in self._fills.items() if fill.at_ns >= self._floor_ns}
+        self._done = {key: at for key, at in self._done.items() if at >= self._floor_ns}
+        self._sum_day()
+
+    # -- what is in doubt ---------------------------------------------------------------------------------------
+
+    def doubtful_since_ns(self) -> int | None:
+        """Local time since which some position is unsettled or contradicted by a snapshot; None if none is."""
+        since: int | None = None
+        for book in self._books.values():
+            if book.unsettled_ns is not None and (since is None or book.unsettled_ns < since):
+                since = book.unsettled_ns
+            if book.contradiction is not None and (since is None or book.contradicted_ns < since):
+                since = book.contradicted_ns
+        return since
+
+    def unknown_contracts(self) -> bool:
+        """Whether a position or order names a contract the venue has not described."""
+        held = any(book.contract is None for book in self.holdings.values())
+        return held or any(order.contract_id not in self.contracts for order in self.orders.values())
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _is_today(self, fill: Fill) -> bool:
+        return self.day.start_ns <= fill.at_ns < self.day.end_ns
+
+    def _sum_day(self) -> None:
+        valid = [fill for fill in self._fills.values() if not fill.is_voided and self._is_today(fill)]
+        self.realized_micros = sum(fill.pnl_micros or 0 for fill in valid)
+        self.fees_micros = sum(fill.fees_micros for fill in valid)
+
+    def _book(self, contract_id: str) -> Book:
+        book = self._books.get(contract_id)
+        if book is None:
+            book = self._books[contract_id] = Book(contract_id)
+            contract = self.contracts.get(contract_id)
+            if contract is not None:
+                book.learn(contract)
+        return book
+
+    def _learn(self, contract: Contract) -> None:
+        if self.contracts.get(contract.id) == contract:
+            return
+        self.contracts[contract.id] = contract
+        book = self._books.get(contract.id)
+        if book is not None:
+            book.learn(contract)
+            self._revalue(book)
+
+    def _hold(self, book: Book) -> None:
+        """List the book among the holdings while it has exposure, and value it."""
+        contract_id = book.contract_id
+        if book.net_contracts == 0:
+            self.holdings.pop(contract_id, None)
+        elif contract_id not in self.holdings:
+            self.holdings[contract_id] = book
+            known = self._quotes.get(contract_id)
+            if known is not None:
+                book.quote, book.quote_received_ns = known.quote, known.received_ns
+        self._revalue(book)
+
+    def _revalue(self, book: Book) -> None:
+        before = book.unrealized_micros or 0
+        book.unrealized_micros = book.unrealized_at_micros("exit_side") if book.value_net else 0
+        self.unrealized_micros += (book.unrealized_micros or 0) - before
+        is_unpriced = book.unrealized_micros is None
+        if is_unpriced != (book.contract_id in self.unpriced):
+            self.unpriced = self.unpriced ^ {book.contract_id}
+
+    def _take_fill(self, fill: Fill, received_ns: int, *, moves: bool) -> None:
+        """Book a fill once per id; a re-sent one only ever adds what was missing, or voids."""
+        if fill.at_ns < self._floor_ns:
+            return
+        known = self._fills.get(fill.id)
+        if known is not None:
+            if known.is_voided or fill == known:
+                return
+            if not fill.is_voided and (fill.pnl_micros is None or known.pnl_micros is not None):
+                return
+        self._fills[fill.id] = fill
+        self._sum_fill(known, -1)
+        self._sum_fill(fill, 1)
+        book = self._book(fill.contract_id)
+        if moves and known is None and not fill.is_voided:
+            book.fill(fill, received_ns)
+        elif moves and known is not None and fill.is_voided:
+            book.unfill(known, received_ns)
+        self._hold(book)
+
+    def _sum_fill(self, fill: Fill | None, sign: int) -> None:
+        if fill is not None and not fill.is_voided and self._is_today(fill):
+            self.realized_micros += sign * (fill.pnl_micros or 0)
+            self.fees_micros += sign * fill.fees_micros
+
+    def _take_order(self, order: Order, received_ns: int) -> None:
+        known = self.orders.get(order.id)
+        if order.id in self._done or (known is not None and order.updated_ns + ORDER_TIME_STEP_NS < known.updated_ns):
+            return
+        if order.status.is_terminal:
+            self._done[order.id] = order.updated_ns
+            self._drop_order(order.id)
+            return
+        self.orders[order.id] = order
+        self._order_received_ns[order.id] = received_ns
+
+    def _drop_order(self, order_id: str) -> None:
+        self.orders.pop(order_id, None)
+        self._order_received_ns.pop(order_id, None)
+
+    def _reconcile_positions(self, positions: tuple[Position, ...], requested_ns: int, received_ns: int) -> None:
+        stated = {position.contract_id: position for position in positions}
+        for contract_id in sorted(self._books.keys() | stated.keys()):
+            book = self._book(contract_id)
+            position = stated.get(contract_id, Position(contract_id, 0, 0, book.position_id, book.opened_ns))
+            if self._is_older(book, position, requested_ns):
+                continue
+            net = position.net_contracts
+            if not self.has_positions or net in (book.filled_net, book.contradiction):
+                book.adopt(position, received_ns)
+            else:
+                book.contradiction, book.contradicted_ns = net, received_ns
+            self._hold(book)
+
+    def _is_older(self, book: Book, position: Position, requested_ns: int) -> bool:
+        """Whether the stream knows better than a snapshot: it moved later, or so shortly before that the read lags."""
+        if not self.has_positions:
+            return False
+        is_settled = book.unsettled_ns is None
+        lags = (
+            is_settled and position.net_contracts != book.venue_net and book.moved_ns > requested_ns - SNAPSHOT_LAG_NS
+        )
+        return book.moved_ns >= requested_ns or lags
+
+    def _reconcile_orders(self, orders: tuple[Order, ...], requested_ns: int, received_ns: int) -> None:
+        listed = {order.id for order in orders}
+        for order_id in [order_id for order_id in self.orders if order_id not in listed]:
+            if self._order_received_ns[order_id] < requested_ns - SNAPSHOT_LAG_NS:
+                self._drop_order(order_id)
+        for order in orders:
+            self._take_order(order, received_ns)
+
+    # -- image --------------------------------------------------------------------------------------------------
+
+    def image(self) -> AccountImage:
+        return AccountImage(
+            id=self.id,
+            now_ns=self.now_ns,
+            received_ns=self.received_ns,
+            day=self.day,
+            record=self.record,
+            books=list(self._books.values()),
+            holding_ids=list(self.holdings),
+            orders=list(self.orders.values()),
+            order_received_ns=self._order_received_ns,
+            done=self._done,
+            quotes=self._quotes,
+            contracts=list(self.contracts.values()),
+            fills=list(self._fills.values()),
+            floor_ns=self._floor_ns,
+            has_positions=self.has_positions,
+            has_fills=self.has_fills,
+        )
+
+    def load(self, image: AccountImage) -> None:
+        """Become what the image remembers; the image is not to be used afterwards."""
+        self.now_ns, self.received_ns, self.day = image.now_ns, image.received_ns, image.day
+        self.record = image.record
+        self._books = {book.contract_id: book for book in image.books}
+        self.holdings = {contract_id: self._books[contract_id] for contract_id in image.holding_ids}
+        self.orders = {order.id: order for order in image.orders}
+        self._order_received_ns, self._done, self._quotes = image.order_received_ns, image.done, image.quotes
+        self.contracts = {contract.id: contract for contract in image.contracts}
+        self._fills = {fill.id: fill for fill in image.fills}
+        self._floor_ns = image.floor_ns
+        self.has_positions, self.has_fills = image.has_positions, image.has_fills
+        self.unrealized_micros = sum(book.unrealized_micros or 0 for book in self._books.values())
+        unpriced = (book.contract_id for book in self._books.values() if book.unrealized_micros is None)
+        self.unpriced = frozenset(unpriced)
+        self._sum_day()

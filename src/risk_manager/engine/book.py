@@ -1,0 +1,133 @@
+"""One contract's position, reconciled from two witnesses: the venue's position events and the fills.
+
+The events of one fill arrive in any order within some 25 ms (projectx.md 2.4). Between the first and the last of them
+the two witnesses disagree: the book is *unsettled*. Then exposure is the larger of the two, so no breach is seen late,
+and value follows the fills, so a loss is never counted both as realized and as open.
+"""
+
+import msgspec
+
+from risk_manager.domain.contract import Contract
+from risk_manager.domain.fill import Fill
+from risk_manager.domain.position import Position, value_micros
+from risk_manager.domain.quote import Quote
+
+
+class Book(msgspec.Struct):
+    """The position in one contract; implements `HoldingView` while it is not flat.
+
+    Attributes:
+        venue_net, venue_cost: what the venue last stated.   filled_net, filled_cost: the same, moved by fills since.
+        value_net, value_cost: what is marked to the quote (cost None: cannot be valued).
+        moved_ns: local time of the last stream event that moved either witness; 0 if there was none.
+        unsettled_ns: local time since which the witnesses disagree; None while they agree.
+        contradiction: net contracts of a snapshot that contradicts them; adopted when the next one repeats it.
+        contradicted_ns: local time of that snapshot.
+        tick_value_micros: 0 while the contract is unknown.
+    """
+
+    contract_id: str
+    contract: Contract | None = None
+    tick_value_micros: int = 0
+    position_id: str = ""
+    opened_ns: int = 0
+    increased_ns: int = 0
+    venue_net: int = 0
+    venue_cost: int | None = 0
+    filled_net: int = 0
+    filled_cost: int | None = 0
+    net_contracts: int = 0
+    value_net: int = 0
+    value_cost: int | None = 0
+    moved_ns: int = 0
+    unsettled_ns: int | None = None
+    contradiction: int | None = None
+    contradicted_ns: int = 0
+    quote: Quote | None = None
+    quote_received_ns: int = 0
+    unrealized_micros: int | None = 0
+
+    @property
+    def root(self) -> str:
+        return self.contract.root if self.contract is not None else self.contract_id
+
+    def learn(self, contract: Contract) -> None:
+        self.contract = contract
+        self.tick_value_micros = contract.instrument.tick_value_micros
+
+    def state(self, position: Position, received_ns: int) -> None:
+        """Take in a position event."""
+        self._take(position)
+        self.moved_ns = received_ns
+        self.contradiction = None
+        self._settle(received_ns, by_fill=False)
+
+    def adopt(self, position: Position, received_ns: int) -> None:
+        """Take a snapshot's position as the truth for both witnesses."""
+        self._take(position)
+        self.filled_net, self.filled_cost = self.venue_net, self.venue_cost
+        self.contradiction = None
+        self._settle(received_ns, by_fill=False)
+
+    def fill(self, fill: Fill, received_ns: int) -> None:
+        """Take in a new fill."""
+        signed = fill.side.sign * fill.size
+        priced = fill.price_ticks is not None and self.tick_value_micros > 0 and self.filled_cost is not None
+        value = value_micros(fill.price_ticks or 0, signed, self.tick_value_micros)
+        net, cost = self.filled_net, self.filled_cost or 0
+        closed = min(abs(net), abs(signed)) if net * signed < 0 else 0
+        if closed:
+            cost -= cost * closed // abs(net)
+        opened = abs(signed) - closed
+        self.filled_net = net + signed
+        self.filled_cost = cost + value * opened // abs(signed) if priced or self.filled_net == 0 else None
+        self._settle(received_ns, by_fill=True)
+
+    def unfill(self, fill: Fill, received_ns: int) -> None:
+        """Take back a fill the venue has voided; its price leaves the cost until the venue states the position."""
+        signed = fill.side.sign * fill.size
+        self.filled_net -= signed
+        if self.filled_cost is not None:
+            self.filled_cost -= value_micros(fill.price_ticks or 0, signed, self.tick_value_micros)
+        self._settle(received_ns, by_fill=True)
+
+    def unrealized_at_micros(self, basis: str) -> int | None:
+        """Open profit marked at `exit_side`, `mid` (of bid and ask) or `last`; None if that price is not known."""
+        quote = self.quote
+        if quote is None or self.value_cost is None or not self.tick_value_micros:
+            return None
+        if basis == "mid":
+            if quote.bid_ticks is None or quote.ask_ticks is None:
+                return None
+            both = value_micros(quote.bid_ticks + quote.ask_ticks, self.value_net, self.tick_value_micros)
+            return both // 2 - self.value_cost
+        mark = quote.last_ticks
+        if basis == "exit_side":
+            side = quote.bid_ticks if self.value_net > 0 else quote.ask_ticks
+            mark = side if side is not None else mark
+        if mark is None:
+            return None
+        return value_micros(mark, self.value_net, self.tick_value_micros) - self.value_cost
+
+    def _take(self, position: Position) -> None:
+        self.venue_net = position.net_contracts
+        self.venue_cost = position.cost_micros if position.net_contracts else 0
+        self.position_id = position.id
+        self.opened_ns = position.opened_ns
+
+    def _settle(self, received_ns: int, *, by_fill: bool) -> None:
+        before = abs(self.net_contracts)
+        if self.venue_net == self.filled_net:
+            self.filled_cost = self.venue_cost
+            self.unsettled_ns = None
+        elif self.unsettled_ns is None:
+            self.unsettled_ns = received_ns
+        venue_is_larger = abs(self.venue_net) >= abs(self.filled_net)
+        self.net_contracts = self.venue_net if venue_is_larger else self.filled_net
+        if abs(self.net_contracts) > before:
+            self.increased_ns = received_ns
+        # An opening position event ahead of its fill is valued at once; a closing one waits for the fill's P&L.
+        if not by_fill and venue_is_larger and self.venue_net * self.filled_net >= 0:
+            self.value_net, self.value_cost = self.venue_net, self.venue_cost
+        else:
+            self.value_net, self.value_cost = self.filled_net, self.filled_cost

@@ -1,0 +1,347 @@
+"""The engine: one account as a function of its events."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from risk_manager.domain.decision import NOTHING, Decision
+from risk_manager.domain.events import (
+    AccountUpdated,
+    ActionAccepted,
+    ActionRejected,
+    ActionUnknown,
+    ConnectionChanged,
+    Event,
+    FillReceived,
+    Link,
+    OperatorCommand,
+    OrderUpdated,
+    PositionUpdated,
+    QuoteUpdated,
+    RulesChanged,
+    SnapshotTaken,
+    TimerFired,
+)
+from risk_manager.domain.finding import Breach, Finding, Release, Skipped, Unit, Warning
+from risk_manager.domain.intent import Flat, Intent
+from risk_manager.domain.lockout import Lockout
+from risk_manager.domain.scope import ACCOUNT, Scope
+from risk_manager.domain.trading_day import TradingDays
+from risk_manager.enforcement.pacing import Pacing
+from risk_manager.engine.account import AccountImage, AccountState
+from risk_manager.engine.enforcer import Enforcer, EnforcerImage
+from risk_manager.engine.step import Step
+from risk_manager.rules._base import Rule
+
+
+class Mode(StrEnum):
+    """ENFORCE acts; OBSERVE decides and records everything and sends nothing."""
+
+    ENFORCE = "enforce"
+    OBSERVE = "observe"
+
+
+class EngineSettings(msgspec.Struct, frozen=True):
+    """What one account's engine works with; not part of its snapshot."""
+
+    account_id: str
+    days: TradingDays
+    rules: tuple[Rule, ...]
+    mode: Mode = Mode.ENFORCE
+    pacing: Pacing = Pacing()
+
+
+FindingKey = tuple[str, str, Scope]
+
+
+class Slot:
+    """A rule with what the engine keeps for it: its state, and what it reported last."""
+
+    __slots__ = ("name", "reported", "rule", "skips", "state")
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.name = rule.name
+        self.state: Any = rule.initial_state()
+        self.reported: frozenset[FindingKey] = frozenset()
+        self.skips: tuple[Skipped, ...] = ()
+
+
+class SlotImage(msgspec.Struct):
+    state: msgspec.Raw
+    reported: list[FindingKey]
+    skips: tuple[Skipped, ...]
+
+
+class EngineImage(msgspec.Struct):
+    sequence: int
+    trusted_ns: int
+    trusted_received_ns: int
+    account: AccountImage
+    slots: dict[str, SlotImage]
+    enforcer: EnforcerImage
+
+
+ALL_EVENTS: tuple[type, ...] = (
+    AccountUpdated,
+    PositionUpdated,
+    OrderUpdated,
+    FillReceived,
+    QuoteUpdated,
+    SnapshotTaken,
+    ConnectionChanged,
+    ActionAccepted,
+    ActionRejected,
+    ActionUnknown,
+    TimerFired,
+    RulesChanged,
+    OperatorCommand,
+)
+_WAKE_EVERY_RULE = frozenset({SnapshotTaken, RulesChanged, TimerFired})
+_NEVER = 1 << 62
+
+
+class Engine:
+    """Folds events into the account, runs every rule, merges their demands, plans, and answers with a Decision.
+
+    Two clocks: venue time (`at_ns` of events) decides trading days, rules and lockouts; local time (`received_ns`)
+    only paces repetitions. Venue time moves with what the venue stamps, so no local clock can end a lockout.
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        self._sequence = 0
+        self._trusted_ns = 0
+        self._trusted_received_ns = 0
+        self._turn_ns = 0
+        self.account = AccountState(settings.account_id, settings.days)
+        self.enforcer = Enforcer(self.account, settings.pacing, is_observing=settings.mode is Mode.OBSERVE)
+        self._slots: list[Slot] = []
+        self._listeners: dict[type, list[Slot]] = {}
+        self._seat(settings.rules)
+
+    @property
+    def sequence(self) -> int:
+        """Of the last decision that said something."""
+        return self._sequence
+
+    def change_rules(self, rules: tuple[Rule, ...]) -> None:
+        """Put new rules in force; follow it with a RulesChanged event. A rule kept under its name keeps its state."""
+        self._settings = msgspec.structs.replace(self._settings, rules=rules)
+        self._seat(rules)
+
+    def _seat(self, rules: tuple[Rule, ...]) -> None:
+        before = {slot.name: slot for slot in self._slots}
+        self._slots = []
+        for rule in rules:
+            slot = Slot(rule)
+            old = before.get(rule.name)
+            if old is not None and type(old.state) is type(slot.state):
+                slot.state, slot.reported, slot.skips = old.state, old.reported, old.skips
+            self._slots.append(slot)
+        self._listeners = {
+            kind: [slot for slot in self._slots if kind in _WAKE_EVERY_RULE or kind in slot.rule.listens_to]
+            for kind in ALL_EVENTS
+        }
+
+    # -- one step -----------------------------------------------------------------------------------------------
+
+    def receive(self, event: Event) -> Decision:
+        """Take one event in and say what follows; `NOTHING` when nothing does. Never raises for a market situation.
+
+        Order: fold, expire lockouts, rules, merge, plan (design section 4).
+        """
+        account = self.account
+        account.received_ns = event.received_ns
+        step: Step | None = None
+        if event.at_ns > self._trusted_ns:
+            self._trusted_ns = event.at_ns
+            self._trusted_received_ns = event.received_ns
+            if event.at_ns > account.now_ns:
+                account.now_ns = event.at_ns
+            if event.at_ns >= self._turn_ns:
+                step = Step(self._decision_id())
+                self._turn(step)
+        if isinstance(event, QuoteUpdated):
+            account.on_quote(event)
+        else:
+            step = step or Step(self._decision_id())
+            self._take(event, step)
+        for slot in self._listeners[type(event)]:
+            try:
+                slot.state, found = slot.rule.step(slot.state, event, account)
+            except Exception as error:  # noqa: BLE001  # one faulty rule must not stop the others (design law 9)
+                found = (_failed(slot.name, error),)
+            if found or slot.reported or slot.skips:
+                step = step or Step(self._decision_id())
+                self._absorb(step, slot, found)
+        if step is None:
+            return NOTHING
+        if step.has_news or not isinstance(event, QuoteUpdated):
+            self.enforcer.act(step, event.received_ns)
+            self._turn_ns = self._next_turn_ns()
+        return self._decide(step, event)
+
+    def next_deadline_ns(self) -> int | None:
+        """Local time at which a TimerFired event is due; None if only events matter."""
+        deadlines = [self.enforcer.wake_ns] if self.enforcer.wake_ns is not None else []
+        for slot in self._slots:
+            due_ns = slot.rule.deadline_ns(slot.state)
+            if due_ns is not None:
+                deadlines.append(self._trusted_received_ns + (due_ns - self._trusted_ns))
+        return min(deadlines, default=None)
+
+    def _decision_id(self) -> str:
+        return f"{self.account.id}-{self._sequence + 1}"
+
+    def _turn(self, step: Step) -> None:
+        """Roll the trading day and end lockouts; both wait for venue time."""
+        if self._trusted_ns >= self.account.day.end_ns or self._trusted_ns < self.account.day.start_ns:
+            day = self._settings.days.day_of(self._trusted_ns)
+            if day != self.account.day:
+                self.account.turn_day(day)
+        self.enforcer.expire(step, self._trusted_ns)
+        self._turn_ns = self._next_turn_ns()
+
+    def _next_turn_ns(self) -> int:
+        ends = [lockout.until_ns for lockout in self.account.lockouts if lockout.until_ns is not None]
+        day_end_ns = self.account.day.end_ns if self.account.day.end_ns > self._trusted_ns else _NEVER
+        return min([day_end_ns, *ends])
+
+    def _take(self, event: Event, step: Step) -> None:
+        match event:
+            case FillReceived():
+                self.account.on_fill(event)
+            case PositionUpdated():
+                self.account.on_position(event)
+            case OrderUpdated():
+                self.account.on_order(event)
+            case AccountUpdated():
+                self.account.on_account(event)
+            case SnapshotTaken():
+                self.account.on_snapshot(event)
+                self.enforcer.saw_snapshot(event, step)
+            case ActionAccepted() | ActionRejected() | ActionUnknown():
+                self.enforcer.learned(event)
+            case ConnectionChanged(link=Link.REST, is_up=False):
+                self.enforcer.lost_touch()
+            case TimerFired():
+                elapsed_ns = event.received_ns - self._trusted_received_ns
+                self.account.now_ns = max(self.account.now_ns, self._trusted_ns + elapsed_ns)
+            case OperatorCommand(command="flatten", operator=operator):
+                evidence = (("operator", operator),)
+                breach = Breach("operator", "FLATTEN", 0, 0, Unit.NONE, ACCOUNT, evidence=evidence)
+                step.findings.append(breach)
+                self.enforcer.open(step, breach, Flat(ACCOUNT))
+
+    def _absorb(self, step: Step, slot: Slot, found: Iterable[Finding | Skipped]) -> None:
+        """Turn a rule's output into what is new about it: a finding is reported once for as long as it holds."""
+        keys: set[FindingKey] = set()
+        skips: list[Skipped] = []
+        for item in found:
+            match item:
+                case Skipped():
+                    skips.append(item)
+                case Release(scope=scope, reason=reason):
+                    self.enforcer.release(step, item.rule, scope, reason, self._trusted_ns)
+                case Warning():
+                    key = ("warning", item.code, item.scope)
+                    if key not in slot.reported:
+                        step.findings.append(item)
+                    keys.add(key)
+                case Breach():
+                    key = ("breach", item.code, item.scope)
+                    self.enforcer.breached(step, item, slot.rule.remedy, is_fresh=key not in slot.reported)
+                    keys.add(key)
+        if tuple(skips) != slot.skips:
+            slot.skips = tuple(skips)
+            step.skipped.extend(skips)
+        if keys != slot.reported:
+            slot.reported = frozenset(keys)
+
+    def _decide(self, step: Step, event: Event) -> Decision:
+        if not step.has_news:
+            return NOTHING
+        self._sequence += 1
+        return Decision(
+            sequence=self._sequence,
+            account_id=self.account.id,
+            trading_day=self.account.day.label,
+            cause=event,
+            findings=tuple(step.findings),
+            lockouts_set=tuple(step.lockouts_set.values()),
+            lockouts_released=tuple(step.lockouts_released),
+            intents=tuple(step.intents.values()),
+            actions=tuple(step.actions),
+            skipped=tuple(step.skipped),
+        )
+
+    # -- snapshot -----------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """Everything the engine remembers; `restore` with the same settings continues as if never stopped."""
+        slots = {
+            slot.name: SlotImage(
+                msgspec.Raw(msgspec.msgpack.encode(slot.state)), sorted(slot.reported, key=str), slot.skips
+            )
+            for slot in self._slots
+        }
+        image = EngineImage(
+            self._sequence,
+            self._trusted_ns,
+            self._trusted_received_ns,
+            self.account.image(),
+            slots,
+            self.enforcer.image(),
+        )
+        return msgspec.msgpack.encode(image)
+
+    @classmethod
+    def restore(
+        cls,
+        settings: EngineSettings,
+        snapshot: bytes | None,
+        *,
+        sequence: int = 0,
+        lockouts: tuple[Lockout, ...] | None = None,
+        intents: tuple[Intent, ...] | None = None,
+    ) -> "Engine":
+        """An engine that continues from a snapshot and, where given, from what the journal committed after it.
+
+        Args:
+            sequence: of the last committed decision; the higher of it and the snapshot's counts.
+            lockouts, intents: the journal's active lockouts and open intents; they replace the snapshot's.
+
+        Raises:
+            msgspec.DecodeError: the snapshot is not one of ours.
+        """
+        engine = cls(settings)
+        if snapshot is not None:
+            engine._load(msgspec.msgpack.decode(snapshot, type=EngineImage))
+        engine._sequence = max(engine._sequence, sequence)
+        if lockouts is not None:
+            engine.account.lockouts = lockouts
+        if intents is not None:
+            engine.enforcer.resume(intents)
+        engine._turn_ns = 0
+        return engine
+
+    def _load(self, image: EngineImage) -> None:
+        self._sequence = image.sequence
+        self._trusted_ns, self._trusted_received_ns = image.trusted_ns, image.trusted_received_ns
+        self.account.load(image.account)
+        self.enforcer.load(image.enforcer)
+        for slot in self._slots:
+            known = image.slots.get(slot.name)
+            if known is None:
+                continue
+            slot.reported, slot.skips = frozenset(known.reported), known.skips
+            if slot.state is not None:
+                slot.state = msgspec.msgpack.decode(known.state, type=type(slot.state))
+
+
+def _failed(rule: str, error: Exception) -> Warning:
+    evidence = (("error", f"{type(error).__name__}: {error}"),)
+    return Warning(rule, "RULE_FAILED", 0, 0, Unit.NONE, ACCOUNT, evidence)

@@ -1,0 +1,128 @@
+"""The journal on SQLite: one file, one connection, one thread.
+
+Calls are carried out one after another in the order they were made. A commit is acknowledged when the disk has it; a
+caller that is cancelled meanwhile learns nothing, and the decision may or may not be stored.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from risk_manager.domain.decision import Decision
+from risk_manager.domain.fill import Fill
+from risk_manager.persistence.database import Unusable
+from risk_manager.persistence.instance_lock import DirectoryInUse, InstanceLock
+from risk_manager.persistence.store import Store
+from risk_manager.persistence.writer import Writer
+from risk_manager.ports.journal import JournalUnavailable, Recovered
+
+
+class SqliteJournal:
+    """`ports.journal.Journal` in a data directory, which it holds alone until closed.
+
+    After JournalUnavailable the same object may be used again: every call tries the disk anew.
+    """
+
+    def __init__(self, store: Store, lock: InstanceLock, writer: Writer) -> None:
+        self._store = store
+        self._lock = lock
+        self._writer = writer
+        self._is_closed = False
+
+    @classmethod
+    async def open(cls, directory: Path, *, wait_s: float = 2.0) -> "SqliteJournal":
+        """The journal of a data directory; both are created where missing, readable by the owner only.
+
+        Args:
+            wait_s: how long to wait for a predecessor that is still closing.
+        Raises:
+            JournalUnavailable: another risk-manager runs on the directory, the file is damaged, foreign or newer than
+                this program, or the disk refuses.
+        """
+        writer = Writer()
+        try:
+            store, lock = await _on(writer, lambda: _open(directory, wait_s))
+        except BaseException:
+            writer.stop()
+            raise
+        writer.when_idle(store.tidy)
+        return cls(store, lock, writer)
+
+    async def recover(self, account_id: str) -> Recovered:
+        return await self._run(lambda: self._store.recover(account_id))
+
+    async def commit(self, decision: Decision) -> None:
+        """Return once the decision, its lockouts and its intents are durable, all or none.
+
+        Committing a stored decision again changes nothing.
+
+        Raises:
+            JournalConflict: the sequence is stored with other content.
+            JournalUnavailable: the disk refused; nothing of the decision is stored.
+        """
+        await self._run(lambda: self._store.commit(decision))
+
+    async def save(self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes) -> None:
+        await self._run(lambda: self._store.save(account_id, trading_day, fills, snapshot))
+
+    async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
+        return await self._run(lambda: self._store.decisions(account_id, after, most))
+
+    async def fills(self, account_id: str, trading_day: str) -> tuple[Fill, ...]:
+        """The saved fills of one trading day, in venue time."""
+        return await self._run(lambda: self._store.fills(account_id, trading_day))
+
+    async def close(self) -> None:
+        """Finish what was asked before, then let go of the file and the directory; idempotent."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            await _on(self._writer, self._store.close)
+        finally:
+            self._lock.release()
+            self._writer.stop()
+
+    async def _run[Answer](self, work: Callable[[], Answer]) -> Answer:
+        if self._is_closed:
+            raise JournalUnavailable("the journal is closed")
+        return await _on(self._writer, work)
+
+
+def _open(directory: Path, wait_s: float) -> tuple[Store, InstanceLock]:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = InstanceLock.acquire(directory, wait_s=wait_s)
+    store = Store(directory, wait_ms=round(wait_s * 1000))
+    try:
+        store.connect()
+    except BaseException:
+        lock.release()
+        raise
+    return store, lock
+
+
+async def _on[Answer](writer: Writer, work: Callable[[], Answer]) -> Answer:
+    """Carry out `work` on the writer thread, foreign exceptions turned into ours."""
+    try:
+        return await writer.run(work)
+    except sqlite3.Error as error:
+        raise JournalUnavailable(_reason(error)) from error
+    except (Unusable, DirectoryInUse) as error:
+        raise JournalUnavailable(str(error)) from error
+    except OSError as error:
+        raise JournalUnavailable(f"the data directory cannot be used: {error}") from error
+    except msgspec.MsgspecError as error:
+        raise JournalUnavailable(f"a stored value cannot be read by this version: {error}") from error
+
+
+def _reason(error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", -1) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "the journal file is locked by another program"
+    if code == sqlite3.SQLITE_FULL:
+        return "the disk is full"
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return f"the journal file is damaged ({error}); move it away and start again"
+    return f"the disk refused: {error} ({getattr(error, 'sqlite_errorname', 'unknown')})"

@@ -1,0 +1,227 @@
+"""The journal's reading and writing, synchronous; everything here runs on the journal's one thread.
+
+The tables `intents` and `lockouts` are the fold of the committed decisions. Each row remembers the sequence it stems
+from, so a decision that could not be stored at its time may be committed after later ones without undoing them. Where
+that leaves a doubt (a lockout set late, its release already committed) the lockout stays: erring means locked.
+"""
+
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from risk_manager.domain.decision import Decision
+from risk_manager.domain.fill import Fill
+from risk_manager.domain.intent import Intent
+from risk_manager.domain.lockout import Lockout, LockoutRelease
+from risk_manager.domain.scope import Scope
+from risk_manager.persistence.database import open_database, transaction
+from risk_manager.ports.journal import JournalUnavailable, Recovered
+
+_encode = msgspec.json.Encoder().encode
+_decode_decision = msgspec.json.Decoder(Decision).decode
+_decode_intent = msgspec.json.Decoder(Intent).decode
+_decode_lockout = msgspec.json.Decoder(Lockout).decode
+
+_HARMLESS_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_BUSY})
+"""Errors that leave a connection as good as before once the transaction is rolled back."""
+
+
+_COMMITS_PER_CHECKPOINT = 32
+
+
+class JournalConflict(JournalUnavailable):
+    """A committed sequence came again with other content: two engines wrote, or state was rolled back."""
+
+
+class Store:
+    """The tables behind one connection, which is opened anew after an error that may have left it broken."""
+
+    def __init__(self, directory: Path, *, wait_ms: int) -> None:
+        self._directory = directory
+        self._wait_ms = wait_ms
+        self._connection: sqlite3.Connection | None = None
+        self._commits_since_checkpoint = 0
+
+    def connect(self) -> sqlite3.Connection:
+        """The open connection, made now if there is none."""
+        if self._connection is None:
+            self._connection = open_database(self._directory, wait_ms=self._wait_ms)
+        return self._connection
+
+    def close(self) -> None:
+        """Write the log back into the file and let go of it; idempotent."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def commit(self, decision: Decision) -> None:
+        """Store a decision with everything it sets, releases, opens and closes, or nothing of it."""
+        assert decision.cause is not None, decision
+        body = _encode(decision).decode()
+        try:
+            with transaction(self.connect()) as connection:
+                if _insert_decision(connection, decision, body):
+                    _fold(connection, decision)
+        except sqlite3.Error as error:
+            self._drop_if_broken(error)
+            raise
+        self._commits_since_checkpoint += 1
+
+    def tidy(self) -> None:
+        """Carry the log into the file now and then; meant for idle moments, so that no commit waits for it.
+
+        A failure is left to the next commit, which meets the same disk.
+        """
+        if self._connection is None or self._commits_since_checkpoint < _COMMITS_PER_CHECKPOINT:
+            return
+        self._commits_since_checkpoint = 0
+        with suppress(sqlite3.Error), closing(self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")) as cursor:
+            cursor.fetchall()
+
+    def save(self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes) -> None:
+        """Store fills by id and replace the account's snapshot."""
+        rows = [(account_id, fill.id, trading_day, fill.at_ns, _encode(fill).decode()) for fill in fills]
+        try:
+            with transaction(self.connect()) as connection:
+                connection.executemany(_UPSERT_FILL, rows)
+                connection.execute(_UPSERT_SNAPSHOT, (account_id, trading_day, snapshot))
+        except sqlite3.Error as error:
+            self._drop_if_broken(error)
+            raise
+
+    def recover(self, account_id: str) -> Recovered:
+        """The account's last sequence, snapshot, active lockouts (by key) and open intents (oldest first)."""
+        return Recovered(
+            sequence=self._read(_LAST_SEQUENCE, account_id)[0][0],
+            snapshot=next((row[0] for row in self._read(_SNAPSHOT, account_id)), None),
+            lockouts=tuple(_decode_lockout(row[0]) for row in self._read(_ACTIVE_LOCKOUTS, account_id)),
+            open_intents=tuple(_decode_intent(row[0]) for row in self._read(_OPEN_INTENTS, account_id)),
+        )
+
+    def decisions(self, account_id: str, after: int, most: int) -> tuple[Decision, ...]:
+        """The last `most` decisions with a sequence above `after`, oldest first."""
+        rows = self._read(_LAST_DECISIONS, account_id, after, max(most, 0))
+        return tuple(_decode_decision(row[0]) for row in reversed(rows))
+
+    def fills(self, account_id: str, trading_day: str) -> tuple[Fill, ...]:
+        """The stored fills of one trading day, in venue time."""
+        rows = self._read(_FILLS_OF_DAY, account_id, trading_day)
+        return tuple(msgspec.json.decode(row[0], type=Fill) for row in rows)
+
+    def _read(self, query: str, *parameters: str | int) -> list[tuple[Any, ...]]:
+        try:
+            with closing(self.connect().execute(query, parameters)) as cursor:
+                return cursor.fetchall()
+        except sqlite3.Error as error:
+            self._drop_if_broken(error)
+            raise
+
+    def _drop_if_broken(self, error: sqlite3.Error) -> None:
+        if getattr(error, "sqlite_errorcode", -1) & 0xFF in _HARMLESS_CODES:
+            return
+        # The next call opens the file again, which also recovers the log. Closing may fail for the same reason the
+        # call did; what counts has been reported already.
+        with suppress(sqlite3.Error):
+            self.close()
+
+
+def scope_key(scope: Scope) -> str:
+    """A scope as one text, different for different scopes."""
+    if scope.root is not None:
+        return f"root:{scope.root}"
+    return "account" if scope.contract_id is None else f"contract:{scope.contract_id}"
+
+
+def _insert_decision(connection: sqlite3.Connection, decision: Decision, body: str) -> bool:
+    """True if the decision is new, False if the same one is stored already."""
+    cause = decision.cause
+    assert cause is not None, decision
+    kind = str(type(cause).__struct_config__.tag)
+    key = (decision.account_id, decision.sequence)
+    row = (*key, decision.trading_day, cause.at_ns, cause.received_ns, kind, body)
+    if connection.execute(_INSERT_DECISION, row).rowcount == 1:
+        return True
+    (stored,) = connection.execute(_DECISION_BODY, key).fetchone()
+    if stored != body:
+        raise JournalConflict(
+            f"decision {decision.sequence} of account {decision.account_id} is stored with other content"
+        )
+    return False
+
+
+def _fold(connection: sqlite3.Connection, decision: Decision) -> None:
+    """Carry a new decision into the derived tables. Releases come first: what is set in the same step stays."""
+    for release in decision.lockouts_released:
+        _release(connection, decision, release)
+    for lockout in decision.lockouts_set:
+        _set(connection, decision, lockout)
+    for intent in decision.intents:
+        row = (decision.account_id, intent.id, intent.trading_day, intent.state.value, decision.sequence)
+        connection.execute(_UPSERT_INTENT, (*row, _encode(intent).decode()))
+
+
+def _release(connection: sqlite3.Connection, decision: Decision, release: LockoutRelease) -> None:
+    key = (decision.account_id, scope_key(release.scope), release.rule)
+    row = (release.at_ns, release.reason, decision.sequence, *key, decision.sequence)
+    connection.execute(_RELEASE_LOCKOUT, row)
+
+
+def _set(connection: sqlite3.Connection, decision: Decision, lockout: Lockout) -> None:
+    """Store a lockout; joined with the active one of its key, so that writing it can only lengthen it."""
+    key = (decision.account_id, scope_key(lockout.scope), lockout.rule)
+    sequence = decision.sequence
+    stored = connection.execute(_LOCKOUT, key).fetchone()
+    if stored is not None:
+        is_active, stored_sequence, body = stored
+        if is_active:
+            lockout = _decode_lockout(body).joined(lockout)
+            sequence = max(sequence, stored_sequence)
+        elif stored_sequence > sequence:
+            return
+    connection.execute(_REPLACE_LOCKOUT, (*key, lockout.until_ns, sequence, _encode(lockout).decode()))
+
+
+_INSERT_DECISION = """
+INSERT INTO decisions (account_id, sequence, trading_day, at_ns, received_ns, cause, body)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+_DECISION_BODY = "SELECT body FROM decisions WHERE account_id = ? AND sequence = ?"
+_LAST_DECISIONS = """
+SELECT body FROM decisions WHERE account_id = ? AND sequence > ? ORDER BY sequence DESC LIMIT ?
+"""
+_LAST_SEQUENCE = "SELECT coalesce(max(sequence), 0) FROM decisions WHERE account_id = ?"
+
+_UPSERT_INTENT = """
+INSERT INTO intents (account_id, id, trading_day, state, sequence, body) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (account_id, id) DO UPDATE SET state = excluded.state, sequence = excluded.sequence, body = excluded.body
+WHERE excluded.sequence >= intents.sequence
+"""
+_OPEN_INTENTS = "SELECT body FROM intents WHERE account_id = ? AND state = 'open' ORDER BY rowid"
+
+_LOCKOUT = "SELECT is_active, sequence, body FROM lockouts WHERE account_id = ? AND scope = ? AND rule = ?"
+_REPLACE_LOCKOUT = """
+INSERT INTO lockouts (account_id, scope, rule, is_active, until_ns, sequence, body) VALUES (?, ?, ?, 1, ?, ?, ?)
+ON CONFLICT (account_id, scope, rule) DO UPDATE SET is_active = 1, until_ns = excluded.until_ns,
+    sequence = excluded.sequence, body = excluded.body, released_ns = NULL, release_reason = NULL
+"""
+_RELEASE_LOCKOUT = """
+UPDATE lockouts SET is_active = 0, released_ns = ?, release_reason = ?, sequence = ?
+WHERE account_id = ? AND scope = ? AND rule = ? AND is_active = 1 AND sequence <= ?
+"""
+_ACTIVE_LOCKOUTS = "SELECT body FROM lockouts WHERE account_id = ? AND is_active = 1 ORDER BY scope, rule"
+
+_UPSERT_FILL = """
+INSERT INTO fills (account_id, fill_id, trading_day, at_ns, body) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (account_id, fill_id) DO UPDATE SET
+    trading_day = excluded.trading_day, at_ns = excluded.at_ns, body = excluded.body
+"""
+_FILLS_OF_DAY = "SELECT body FROM fills WHERE account_id = ? AND trading_day = ? ORDER BY at_ns, fill_id"
+
+_UPSERT_SNAPSHOT = """
+INSERT INTO snapshots (account_id, trading_day, body) VALUES (?, ?, ?)
+ON CONFLICT (account_id) DO UPDATE SET trading_day = excluded.trading_day, body = excluded.body
+"""
+_SNAPSHOT = "SELECT body FROM snapshots WHERE account_id = ?"

@@ -1,0 +1,221 @@
+"""Stop the day at a loss.
+
+`limit` is what the trading day may lose, in dollars; `-500` and `500` mean the same. The day is the account's trading
+day (17:00 Chicago by default), never the calendar date. The result is the venue's own profit and loss of the day's
+closing fills; voided fills do not count. At the limit the rule fires (`inclusive: false`: only beyond it).
+
+`basis` says what is measured:
+
+- `realized_plus_unrealized` (default): closed and open profit together, so that an open loss ends the day too.
+- `realized`: closed profit only.
+- `composite`: closed profit and open losses; an open profit, which may be gone a second later, buys no room.
+
+`include_fees` (default true) takes fees and commissions off the result. An open position without a quote cannot be
+valued: the rule then judges what is known and reports that it could not see everything.
+
+`action` says what happens:
+
+- `flatten` (default): the account is locked, all positions are closed and all orders cancelled.
+- `pause`: orders that would add are cancelled and the account locked against new exposure; open positions stay.
+- `alert`: nothing is done.
+
+`lockout` (default `reset`: until the trading day ends) may be a duration; if the day's result is still beyond the limit
+when it ends, the account is locked again. It cannot be permanent. `unlock_if_recovered: true` ends the lock when the
+result is inside the limit again (a voided fill, or a pause that came back); by default nothing but its end does.
+
+`warn_at_pct: [50, 80]` warns when so much of the limit is used, each level once per trading day.
+`cancel_orders` and `close_all` exist for older configurations and must be true: a resting order would reopen what was
+closed. Older spellings are understood: `loss_limit`, `max_daily_loss`, `lockout_until`, `lockout_duration`.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+
+from risk_manager.domain.account import AccountView
+from risk_manager.domain.events import Event, FillReceived, PositionUpdated, QuoteUpdated
+from risk_manager.domain.finding import Breach, Finding, Release, Skipped, Unit, Warning
+from risk_manager.domain.lockout import OnLock
+from risk_manager.domain.scope import ACCOUNT
+from risk_manager.rules._base import Demand, LockTerms, Remedy
+from risk_manager.rules._options import Fault, dollars_text
+
+
+class Basis(StrEnum):
+    """What is measured; see the module's text."""
+
+    REALIZED = "realized"
+    REALIZED_PLUS_UNREALIZED = "realized_plus_unrealized"
+    COMPOSITE = "composite"
+
+
+class Action(StrEnum):
+    FLATTEN = "flatten"
+    PAUSE = "pause"
+    ALERT = "alert"
+
+
+# Looked up once: an enum member is found through its metaclass, which the quote path would pay for on every event.
+_REALIZED = Basis.REALIZED
+_COMPOSITE = Basis.COMPOSITE
+_ELSEWHERE = "belongs to the account, not to a rule: set the trading day under the account's reset"
+
+Percent = Annotated[int, msgspec.Meta(ge=1, le=99)]
+
+
+class Day(msgspec.Struct, frozen=True, gc=False):
+    """The highest level already warned about in a trading day."""
+
+    label: str = ""
+    warned_pct: int = 0
+
+
+class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of the rule; see the module's text.
+
+    Attributes:
+        limit_micros: magnitude of the loss.   lockout: None does not lock, so a new position is judged afresh.
+        warn_at_pct: percents of the limit, lowest first.
+    """
+
+    name: ClassVar[str] = "daily_realized_loss"
+    listens_to: ClassVar[frozenset[type]] = frozenset({PositionUpdated, FillReceived, QuoteUpdated})
+    example: ClassVar[Mapping[str, object]] = {"limit": -500, "warn_at_pct": [50, 80]}
+    aliases: ClassVar[Mapping[str, str]] = {"loss_limit": "limit", "max_daily_loss": "limit"}
+    elsewhere: ClassVar[Mapping[str, str]] = {"reset_time": _ELSEWHERE, "timezone": _ELSEWHERE}
+
+    limit_micros: Annotated[int, msgspec.Meta(gt=0)]
+    basis: Basis = Basis.REALIZED_PLUS_UNREALIZED
+    inclusive: bool = True
+    include_fees: bool = True
+    action: Action = Action.FLATTEN
+    lockout: LockTerms | None = LockTerms()
+    cancel_orders: bool = True
+    warn_at_pct: tuple[Percent, ...] = ()
+    unlock_if_recovered: bool = False
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "warn_at_pct", tuple(sorted(set(self.warn_at_pct))))
+
+    @property
+    def remedy(self) -> Remedy:
+        match self.action:
+            case Action.FLATTEN:
+                return Remedy(Demand.FLATTEN, self.lockout)
+            case Action.PAUSE:
+                terms = self.lockout if self.lockout is not None else LockTerms()
+                return Remedy(Demand.CANCEL_ORDERS, msgspec.structs.replace(terms, on_lock=OnLock.BLOCK_NEW))
+            case Action.ALERT:
+                return Remedy(Demand.ALERT)
+
+    def initial_state(self) -> Day:
+        return Day()
+
+    def deadline_ns(self, state: Day) -> None:
+        return None
+
+    def step(self, state: Day, event: Event, account: AccountView) -> tuple[Day, tuple[Finding | Skipped, ...]]:
+        result = account.realized_micros
+        if self.include_fees:
+            result -= account.fees_micros
+        basis = self.basis
+        if basis is not _REALIZED:
+            result += account.unrealized_micros if basis is not _COMPOSITE else _open_losses(account)
+            if account.unpriced:
+                return self._judge(state, result, account)
+        if not account.lockouts and (result >= 0 or not self._is_near(result)):
+            return state, ()
+        return self._judge(state, result, account)
+
+    def contradictions(self) -> tuple[Fault, ...]:
+        faults = []
+        if not self.cancel_orders:
+            faults.append(Fault("cancel_orders", "must be true: a resting order would reopen what was closed"))
+        if self.action is Action.ALERT and self.unlock_if_recovered:
+            faults.append(Fault("unlock_if_recovered", "has no lock to end when the action is alert"))
+        if self.action is Action.PAUSE and self.lockout is None:
+            faults.append(Fault("lockout", "is what a pause consists of; leave it out or give its length"))
+        return tuple(faults)
+
+    @classmethod
+    def modernized(cls, options: dict[str, Any], faults: list[Fault]) -> dict[str, Any]:
+        if options.pop("close_all", True) is not True:
+            faults.append(Fault("close_all", "must be true: a daily loss ends all trading; choose an action instead"))
+        return options
+
+    def _is_near(self, result: int) -> bool:
+        """Whether the lowest warning level, or the limit, is reached; multiplied out so that no division rounds."""
+        lowest_pct = self.warn_at_pct[0] if self.warn_at_pct else 100
+        return -100 * result >= self.limit_micros * lowest_pct
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _judge(self, state: Day, result: int, account: AccountView) -> tuple[Day, tuple[Finding | Skipped, ...]]:
+        found: list[Finding | Skipped] = []
+        is_partial = self.basis is not _REALIZED and bool(account.unpriced)
+        if is_partial:
+            found.append(Skipped(self.name, f"quote_missing {' '.join(sorted(account.unpriced))}"))
+        own_locks = [lockout for lockout in account.lockouts if lockout.rule == self.name]
+        if result < -self.limit_micros or (self.inclusive and result == -self.limit_micros):
+            # While the rule's own lock holds a flat account there is nothing left to demand.
+            if account.holdings or not own_locks:
+                found.append(self._breach(result, account))
+            return state, tuple(found)
+        if self.unlock_if_recovered and not is_partial:
+            found.extend(Release(self.name, lockout.scope, "recovered") for lockout in own_locks)
+        state, warning = self._warned(state, result, account)
+        if warning is not None:
+            found.append(warning)
+        return state, tuple(found)
+
+    def _warned(self, state: Day, result: int, account: AccountView) -> tuple[Day, Warning | None]:
+        """The warning for the highest level newly reached; those below it are passed with it."""
+        reached = [pct for pct in self.warn_at_pct if -100 * result >= self.limit_micros * pct]
+        warned_pct = state.warned_pct if state.label == account.day.label else 0
+        if not reached or reached[-1] <= warned_pct:
+            return state, None
+        pct = reached[-1]
+        warning = Warning(
+            self.name,
+            # The level is part of the code: two levels in a row are two findings.
+            f"DAILY_LOSS_{pct}_PCT",
+            result,
+            -self.limit_micros,
+            Unit.MICROS,
+            ACCOUNT,
+            self._evidence(account),
+        )
+        return Day(account.day.label, pct), warning
+
+    def _breach(self, result: int, account: AccountView) -> Breach:
+        return Breach(
+            self.name,
+            "DAILY_LOSS",
+            result,
+            -self.limit_micros,
+            Unit.MICROS,
+            ACCOUNT,
+            evidence=self._evidence(account),
+        )
+
+    def _evidence(self, account: AccountView) -> tuple[tuple[str, str], ...]:
+        parts = [("basis", self.basis.value), ("realized", dollars_text(account.realized_micros))]
+        if self.include_fees:
+            parts.append(("fees", dollars_text(account.fees_micros)))
+        if self.basis is _COMPOSITE:
+            parts.append(("open_losses", dollars_text(_open_losses(account))))
+        elif self.basis is not _REALIZED:
+            parts.append(("unrealized", dollars_text(account.unrealized_micros)))
+        return tuple(parts)
+
+
+def _open_losses(account: AccountView) -> int:
+    """The sum of the losing holdings in micros, <= 0; unpriced ones count nothing."""
+    losses = 0
+    for holding in account.holdings.values():
+        floating = holding.unrealized_micros
+        if floating is not None and floating < 0:
+            losses += floating
+    return losses

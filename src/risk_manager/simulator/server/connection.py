@@ -1,0 +1,191 @@
+"""One client on one hub: handshake, keep-alive, reading and the bounded queue towards it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from aiohttp import WSMsgType, web
+
+from risk_manager.simulator.server import signalr
+from risk_manager.simulator.server.settings import SimSettings
+
+Serve = Callable[["HubConnection", signalr.Invocation], None]
+
+
+class HubConnection:
+    """A WebSocket that speaks the hub protocol.
+
+    `send` never blocks: records queue and one writer task sends all that is pending as one WebSocket message, in order.
+    A reader that falls more than `queue_bytes` behind is told to reconnect and cut off, so that it stalls nobody else.
+    """
+
+    def __init__(
+        self, socket: web.WebSocketResponse, transport: asyncio.Transport, user: str, settings: SimSettings
+    ) -> None:
+        self.user = user
+        self._socket = socket
+        self._transport = transport
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._reader = signalr.RecordReader(settings.inbound_bytes)
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._wake = asyncio.Event()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._last_heard_s = self._loop.time()
+        self._is_closing = False
+        self._is_stalled = False
+
+    def send(self, record: bytes) -> None:
+        """Queue one record; nothing is queued once the connection is closing or while it is stalled."""
+        if self._is_closing or self._is_stalled:
+            return
+        self._pending.append(record)
+        self._pending_bytes += len(record)
+        self._wake.set()
+        if self._pending_bytes > self._settings.queue_bytes:
+            self._pending.clear()
+            self.close(signalr.CLOSED_WITH_ERROR, allow_reconnect=True)
+
+    def close(self, error: str | None = None, *, allow_reconnect: bool = False) -> None:
+        """Say goodbye with a type 7 after what is pending, then close the socket; cut it if that takes too long."""
+        self._finish(signalr.close(error, allow_reconnect=allow_reconnect))
+
+    def drop(self) -> None:
+        """Cut the TCP connection without a word."""
+        self._is_closing = True
+        self._wake.set()
+        self._transport.abort()
+
+    def stall(self) -> None:
+        """Keep the socket open and say nothing from now on; what would be sent is lost."""
+        self._is_stalled = True
+
+    def resume(self) -> None:
+        """End a stall; lost records stay lost."""
+        self._is_stalled = False
+
+    async def run(self, opened: Callable[["HubConnection"], None], serve: Serve) -> None:
+        """Serve the client until either side ends it.
+
+        Args:
+            opened: called once the handshake is accepted; only then may anything be sent.
+            serve: called with every invocation, one after the other.
+        """
+        writer = asyncio.create_task(self._write())
+        try:
+            await self._read(opened, serve)
+        finally:
+            for timer in self._timers.values():
+                timer.cancel()
+            await self._stop(writer)
+
+    async def _stop(self, writer: asyncio.Task[None]) -> None:
+        if not self._is_closing:
+            writer.cancel()
+        cut = self._loop.call_later(self._settings.slow_reader_s, self._transport.abort)
+        with suppress(asyncio.CancelledError):
+            await writer
+        cut.cancel()
+
+    async def _read(self, opened: Callable[["HubConnection"], None], serve: Serve) -> None:
+        try:
+            records = await self._handshake()
+            if records is None:
+                return
+            self._start_keep_alive()
+            opened(self)
+            self._take(records, serve)
+            while not self._is_closing:
+                data = await self._receive()
+                if data is None:
+                    return
+                self._last_heard_s = self._loop.time()
+                self._take(self._reader.feed(data), serve)
+        except signalr.ProtocolError:
+            self.close(signalr.CLOSED_WITH_ERROR, allow_reconnect=True)
+
+    async def _receive(self) -> bytes | None:
+        message = await self._socket.receive()
+        if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+            data: bytes = message.data
+            return data
+        return None
+
+    async def _handshake(self) -> list[bytes] | None:
+        """What came after the handshake in the same message; None when there is no connection to serve."""
+        try:
+            async with asyncio.timeout(self._settings.handshake_s):
+                records: list[bytes] = []
+                while not records:
+                    data = await self._receive()
+                    if data is None:
+                        return None
+                    records = self._reader.feed(data)
+            signalr.check_handshake(records[0], oldest_version=self._settings.oldest_handshake_version)
+        except TimeoutError:
+            self._finish(signalr.handshake_refusal(signalr.HANDSHAKE_TIMED_OUT))
+            return None
+        except signalr.HandshakeRefused as refusal:
+            self._finish(signalr.handshake_refusal(str(refusal)))
+            return None
+        self.send(signalr.HANDSHAKE_ACCEPTED)
+        return records[1:]
+
+    def _take(self, records: list[bytes], serve: Serve) -> None:
+        for record in records:
+            if self._is_closing:
+                return
+            match signalr.parse(record):
+                case signalr.Invocation() as invocation:
+                    serve(self, invocation)
+                case signalr.StreamingCall(target, invocation_id):
+                    self.send(signalr.failure(invocation_id, signalr.not_streaming(target)))
+                case signalr.Ping():
+                    self._watch_silence()
+                case signalr.Goodbye():
+                    self.close()
+                case signalr.Ignored():
+                    pass
+
+    def _start_keep_alive(self) -> None:
+        self._timers["ping"] = self._loop.call_later(self._settings.ping_s, self._ping)
+
+    def _ping(self) -> None:
+        self.send(signalr.PING)
+        self._start_keep_alive()
+
+    def _watch_silence(self) -> None:
+        """Armed by the client's first ping: clients that never ping are never timed out."""
+        if "silence" not in self._timers:
+            self._timers["silence"] = self._loop.call_later(self._settings.client_silence_s, self._check_silence)
+
+    def _check_silence(self) -> None:
+        left_s = self._last_heard_s + self._settings.client_silence_s - self._loop.time()
+        if left_s > 0:
+            self._timers["silence"] = self._loop.call_later(left_s, self._check_silence)
+        else:
+            self.close(signalr.CLOSED_WITH_ERROR, allow_reconnect=True)
+
+    def _finish(self, last_record: bytes) -> None:
+        if self._is_closing:
+            return
+        self._is_closing = True
+        self._pending.append(last_record)
+        self._wake.set()
+        self._timers["cut"] = self._loop.call_later(self._settings.slow_reader_s, self._transport.abort)
+
+    async def _write(self) -> None:
+        """Send what is pending until the connection is closing and drained; a lost peer just ends it."""
+        with suppress(ConnectionError):
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                payload = b"".join(self._pending)
+                self._pending.clear()
+                self._pending_bytes = 0
+                if payload:
+                    await self._socket.send_frame(payload, WSMsgType.TEXT)
+                if self._is_closing and not self._pending:
+                    await self._socket.close()
+                    return

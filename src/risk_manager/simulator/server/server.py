@@ -1,0 +1,204 @@
+"""The simulated gateway: one port with the REST API and both hubs, and a handle for tests to make it misbehave."""
+
+import itertools
+from collections.abc import Callable, Mapping
+
+from aiohttp import hdrs, web
+
+from risk_manager.simulator.exchange import Exchange
+from risk_manager.simulator.faults import Failure, Faults
+from risk_manager.simulator.server.bars import BarStore
+from risk_manager.simulator.server.endpoint import HubEndpoint
+from risk_manager.simulator.server.hubs import Broadcast, Hub
+from risk_manager.simulator.server.operations import AccountOperations, AuthOperations, CatalogOperations
+from risk_manager.simulator.server.orders import OrderOperations
+from risk_manager.simulator.server.rest import RestApi, unauthorized
+from risk_manager.simulator.server.settings import SimSettings
+from risk_manager.simulator.server.signalr import CLOSED_WITH_ERROR
+from risk_manager.simulator.server.times import http_date
+from risk_manager.simulator.server.tokens import Session, TokenMint
+
+_API, _HUBS, _NEGOTIATE = "/api/", "/hubs/", "/negotiate"
+_SHUTDOWN_S = 1.0
+
+
+class SimServer:
+    """Serves an exchange over ProjectX's REST and SignalR protocols.
+
+    Every call and every emission happens on the event loop `start` runs on; feed the exchange from that loop only.
+
+    Args:
+        users: API key by user name.
+        wall_clock: real UTC time in ns; tokens expire by it.
+        venue_clock: the venue's time in ns, shown in the `Date` header of every reply and given to the exchange with
+            every order; None takes the newest instant the exchange has seen.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        *,
+        users: Mapping[str, str],
+        wall_clock: Callable[[], int],
+        venue_clock: Callable[[], int] | None = None,
+        settings: SimSettings | None = None,
+    ) -> None:
+        self.exchange = exchange
+        self.faults = Faults()
+        self._settings = settings or SimSettings()
+        self._now_ns = venue_clock or (lambda: exchange.now_ns)
+        self._mint = TokenMint(self._settings.token_key, self._settings.token_lifetime_s, wall_clock)
+        self._bars = BarStore()
+        operations = (
+            AuthOperations(dict(users), self._mint),
+            AccountOperations(exchange),
+            CatalogOperations(exchange, self._bars),
+            OrderOperations(exchange),
+        )
+        table = [operation for group in operations for operation in group.table()]
+        self._rest = RestApi(table, self._settings, self._now_ns)
+        self._connection_numbers = itertools.count(1)
+        self._broadcast = Broadcast(exchange, self._settings)
+        self._endpoints = {
+            "user": HubEndpoint(self._broadcast.user_hub, self._settings, self._new_connection_id),
+            "market": HubEndpoint(self._broadcast.market_hub, self._settings, self._new_connection_id),
+        }
+        self._runner: web.AppRunner | None = None
+        # Bars are of everything since the server was made, whether or not it was listening.
+        exchange.subscribe(self._bars.receive)
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Listen and give back the port; 0 takes a free one.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        assert self._runner is None, "already started"
+        self._broadcast.start()
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        app.on_response_prepare.append(self._stamp)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        await site.start()
+        bound: int = self._runner.addresses[0][1]
+        return bound
+
+    async def stop(self) -> None:
+        """Close the hubs with a type 7, then the port; idempotent, and `start` may follow."""
+        if self._runner is None:
+            return
+        self._broadcast.stop()
+        for hub in self._hubs(None):
+            for connection in hub.connections:
+                connection.close(allow_reconnect=True)
+        runner, self._runner = self._runner, None
+        await runner.cleanup()
+
+    # Faults on demand. `hub` is "user", "market" or None for both.
+
+    def drop_connections(self, hub: str | None = None) -> None:
+        """Cut the TCP connections of a hub without a word."""
+        for each in self._hubs(hub):
+            for connection in each.connections:
+                connection.drop()
+
+    def close_hubs(
+        self, error: str | None = CLOSED_WITH_ERROR, *, allow_reconnect: bool = True, hub: str | None = None
+    ) -> None:
+        """Close every connection of a hub with a type 7."""
+        for each in self._hubs(hub):
+            for connection in each.connections:
+                connection.close(error, allow_reconnect=allow_reconnect)
+
+    def stall(self, hub: str | None = None) -> None:
+        """Silent death: sockets stay up and say nothing, pings included; what happens meanwhile is lost."""
+        for each in self._hubs(hub):
+            each.set_stalled(True)
+
+    def resume(self, hub: str | None = None) -> None:
+        """End a stall."""
+        for each in self._hubs(hub):
+            each.set_stalled(False)
+
+    def fail_next(self, path: str, failure: Failure, count: int = 1) -> None:
+        """Let the next `count` calls of a path (`Order/place`, `/hubs/user`, `/hubs/user/negotiate`) fail."""
+        self.faults.fail_next(path, failure, count)
+
+    def set_rest_delay(self, delay_s: float) -> None:
+        """Answer REST calls that much later; they are carried out at once."""
+        self._rest.delay_s = delay_s
+
+    def revoke_tokens(self) -> None:
+        """Refuse every token issued so far; open sockets stay, as at the venue."""
+        self._mint.revoke_all()
+
+    def set_token_lifetime(self, lifetime_s: int) -> None:
+        """Let tokens issued from now on expire after so many real seconds."""
+        self._mint.set_lifetime(lifetime_s)
+
+    def log_out(self, reason: str = "Session ended") -> None:
+        """Send `GatewayLogout` on both hubs."""
+        self._broadcast.log_out(reason)
+
+    def connection_count(self, hub: str) -> int:
+        """Connections of a hub that are past their handshake."""
+        return len(self._endpoints[hub].hub.connections)
+
+    def _hubs(self, name: str | None) -> list[Hub]:
+        return [endpoint.hub for key, endpoint in self._endpoints.items() if name in (None, key)]
+
+    def _new_connection_id(self) -> str:
+        return self._mint.opaque_id(f"connection {next(self._connection_numbers)}")
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        path = request.path.lower()
+        failure = self.faults.take(path)
+        if failure is not None and not failure.is_executed:
+            return _failed(request, failure)
+        response = await self._route(request, path)
+        return response if failure is None else _failed(request, failure)
+
+    async def _route(self, request: web.Request, path: str) -> web.StreamResponse:
+        if path.startswith(_API):
+            return await self._rest.handle(request, path.removeprefix(_API).rstrip("/"), self._session(request))
+        name = path.removeprefix(_HUBS).rstrip("/").removesuffix(_NEGOTIATE)
+        endpoint = self._endpoints.get(name) if path.startswith(_HUBS) else None
+        if endpoint is None:
+            return web.Response(status=404)
+        if request.method == "OPTIONS":
+            return web.Response(status=204)
+        session = self._session(request)
+        if session is None:
+            return unauthorized()
+        is_negotiation = path.rstrip("/").endswith(_NEGOTIATE)
+        return await endpoint.handle(request, session.user, is_negotiation=is_negotiation)
+
+    def _session(self, request: web.Request) -> Session | None:
+        """Of the first token given: hubs also take it from the query, browsers even send it twice there."""
+        if request.path.lower().startswith(_HUBS):
+            for token in request.query.getall("access_token", []):
+                if token:
+                    return self._mint.session(token)
+        scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        return self._mint.session(token.strip()) if scheme.lower() == "bearer" else None
+
+    async def _stamp(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Headers every reply carries: the venue's own time, and what a browser needs for the hubs."""
+        response.headers[hdrs.DATE] = http_date(self._now_ns())
+        response.headers[hdrs.SERVER] = "Kestrel"
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is not None:
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, POST"
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = request.headers.get(
+                hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "authorization,content-type,x-requested-with"
+            )
+
+
+def _failed(request: web.Request, failure: Failure) -> web.Response:
+    if failure.status is None and request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=failure.status or 500)

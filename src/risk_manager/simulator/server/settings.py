@@ -1,0 +1,44 @@
+"""What can be set about the simulated gateway's transport; the defaults add no delay."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from risk_manager.simulator.server.limits import Window
+
+
+class SimSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one server.
+
+    Attributes:
+        token_key: signs session tokens; a fixed key lets tokens outlive a restart of the simulator, as the venue's do.
+        token_lifetime_s: real seconds until a token expires.
+        calls, bar_calls: the call budgets per user.
+        retry_after_s: sent with a 429 when set.
+        rest_delay_s: added before every REST reply.
+        event_delays_s: by event name (`GatewayUserTrade`), how much later than the exchange it is sent.
+        account_echoes_s: after how many seconds an account event is repeated, as the venue does.
+        ping_s: pace of hub pings.   client_silence_s: patience with a client that has pinged before.
+        handshake_s, negotiation_s: how long a connection may take to shake hands, and an unused negotiated id lives.
+        oldest_handshake_version: 0 takes every client; 1 refuses those that say 0.
+        inbound_bytes: largest record a client may send.
+        queue_bytes: what one connection may fall behind before it is closed.
+        slow_reader_s: how long a connection so closed has to read its last record before it is cut.
+    """
+
+    token_key: bytes = b"a key of the simulator, not a secret"
+    token_lifetime_s: int = 86_400
+    calls: Window = Window(200, 60.0)
+    bar_calls: Window = Window(50, 30.0)
+    retry_after_s: int | None = None
+    rest_delay_s: float = 0.0
+    event_delays_s: Mapping[str, float] = {}
+    account_echoes_s: tuple[float, ...] = (0.05, 0.4)
+    ping_s: float = 15.0
+    client_silence_s: float = 30.0
+    handshake_s: float = 15.0
+    negotiation_s: float = 15.0
+    oldest_handshake_version: int = 0
+    inbound_bytes: int = 32_768
+    queue_bytes: int = 1_048_576
+    slow_reader_s: float = 5.0

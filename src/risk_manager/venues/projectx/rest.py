@@ -1,0 +1,130 @@
+"""One REST call: its share of the budget, its clock reading, its effect on what we believe of the link."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from risk_manager.domain.events import Link
+from risk_manager.ports.clock import Clock
+from risk_manager.venues.projectx import wire
+from risk_manager.venues.projectx.errors import Lost, NotSent
+from risk_manager.venues.projectx.limits import CallBudget, Lane
+from risk_manager.venues.projectx.problems import Problems
+from risk_manager.venues.projectx.settings import ProjectXSettings
+from risk_manager.venues.projectx.transport import Reply, Transport
+from risk_manager.venues.projectx.venue_time import SECOND_NS, VenueTime, parse_http_date_ns
+
+OnLink = Callable[[Link, bool, str], None]
+
+_FAILURES_TO_DOWN = 2
+_PAUSE_DEFAULT_S = 15.0
+_PAUSE_MAX_S = 60.0
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An HTTP answer with the venue's time of it (0 without a Date header)."""
+
+    status: int
+    body: bytes
+    at_ns: int
+
+    def envelope(self) -> dict[str, Any] | None:
+        """The answer's JSON object, or None where it is something else (a proxy's page, a cut-off body)."""
+        try:
+            decoded = wire.decode_any(self.body)
+        except (ValueError, RecursionError):
+            return None
+        return decoded if isinstance(decoded, dict) else None
+
+
+class RestClient:
+    """Sends single requests to the gateway's REST host."""
+
+    def __init__(
+        self,
+        settings: ProjectXSettings,
+        transport: Transport,
+        clock: Clock,
+        time: VenueTime,
+        problems: Problems,
+        on_link: OnLink,
+    ) -> None:
+        self.budget = CallBudget()
+        self._base = settings.api_url.rstrip("/")
+        self._read_wait_max_ns = round(settings.read_wait_max_s * SECOND_NS)
+        self._transport = transport
+        self._clock = clock
+        self._time = time
+        self._problems = problems
+        self._on_link = on_link
+        self._failures = 0
+
+    async def post(self, path: str, payload: Mapping[str, Any] | None, *, lane: Lane, token: str | None) -> Answer:
+        """Send one request when the budget lets it go.
+
+        Raises:
+            NotSent: it never left, for want of a connection or (reads only) of budget.
+            Lost: it may have been received.
+        """
+        await self._wait_for_budget(lane)
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        body = b"" if payload is None else wire.encode_body(payload)
+        try:
+            reply = await self._transport.request("POST", self._base + path, headers=headers, body=body)
+        except (NotSent, Lost) as error:
+            self._failed(f"{path}: {error}")
+            raise
+        return self._received(path, reply, is_authorized=token is not None)
+
+    async def ping(self) -> None:
+        """Touch the gateway so that a connection stays open. Failures are only counted."""
+        if self.budget.ask(Lane.READ, self._clock.now_ns()) > 0:
+            return
+        try:
+            reply = await self._transport.request("GET", f"{self._base}/api/Status/ping", headers={}, body=b"")
+        except (NotSent, Lost) as error:
+            self._problems.note("ping_failed", str(error))
+        else:
+            self._time.observe(parse_http_date_ns(reply.date), self._clock.now_ns())
+
+    async def _wait_for_budget(self, lane: Lane) -> None:
+        waited_ns = 0
+        while (wait_ns := self.budget.ask(lane, self._clock.now_ns())) > 0:
+            waited_ns += wait_ns
+            if lane in (Lane.READ, Lane.BARS) and waited_ns > self._read_wait_max_ns:
+                self._problems.note("read_over_budget", f"next slot in {wait_ns / SECOND_NS:.1f} s")
+                raise NotSent("the call budget for reads is used up")
+            await asyncio.sleep(wait_ns / SECOND_NS)
+
+    def _received(self, path: str, reply: Reply, *, is_authorized: bool) -> Answer:
+        now_ns = self._clock.now_ns()
+        at_ns = parse_http_date_ns(reply.date)
+        self._time.observe(at_ns, now_ns)
+        if reply.status == 429:
+            self._problems.note("rate_limited", path)
+            self.budget.pause_reads(now_ns + round(_pause_s(reply.retry_after) * SECOND_NS))
+        if reply.status >= 500:
+            self._failed(f"{path}: status {reply.status}")
+        else:
+            self._failures = 0
+            # A gateway that does not let us in is no working link, however promptly it says so.
+            if is_authorized and reply.status not in (401, 403):
+                self._on_link(Link.REST, True, "answers")
+        return Answer(reply.status, reply.body, at_ns)
+
+    def _failed(self, reason: str) -> None:
+        self._problems.note("call_failed", reason)
+        self._failures += 1
+        if self._failures >= _FAILURES_TO_DOWN:
+            self._on_link(Link.REST, False, reason)
+
+
+def _pause_s(retry_after: str | None) -> float:
+    """How long reads stay away after a 429: as told, within reason, or else until a part of the window is free."""
+    if retry_after is not None and retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 6:
+        return min(float(retry_after), _PAUSE_MAX_S)
+    return _PAUSE_DEFAULT_S

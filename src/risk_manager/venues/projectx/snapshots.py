@@ -1,0 +1,185 @@
+"""A whole account over REST. A part that failed, or has a row that cannot be trusted, is None: unknown, not empty."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from risk_manager.domain.account import Account
+from risk_manager.domain.contract import Contract
+from risk_manager.domain.events import SnapshotTaken
+from risk_manager.domain.fill import Fill
+from risk_manager.domain.order import Order
+from risk_manager.domain.position import Position
+from risk_manager.ports.clock import Clock
+from risk_manager.venues.projectx import wire
+from risk_manager.venues.projectx.catalogue import Catalogue
+from risk_manager.venues.projectx.errors import ProjectXError, ReadFailed
+from risk_manager.venues.projectx.gateway import Envelope, Gateway
+from risk_manager.venues.projectx.problems import Problems
+from risk_manager.venues.projectx.records import Reader
+from risk_manager.venues.projectx.venue_time import VenueTime, format_stamp
+from risk_manager.venues.projectx.wire import BadRecord, Fields
+
+_WORKING_STATUSES = (1, 6, 7, 8)
+_PAGE = 500
+
+
+class SnapshotReader:
+    """Reads accounts; the calls of one snapshot run in parallel."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        catalogue: Catalogue,
+        reader: Reader,
+        clock: Clock,
+        time: VenueTime,
+        problems: Problems,
+        day_start_ns: Callable[[int], int],
+    ) -> None:
+        self._gateway = gateway
+        self._catalogue = catalogue
+        self._reader = reader
+        self._clock = clock
+        self._time = time
+        self._problems = problems
+        self._day_start_ns = day_start_ns
+        self._has_query = True
+
+    async def read(self, account_id: str, *, full: bool) -> SnapshotTaken:
+        """Positions and working orders, with `full` also the account record and the day's fills, oldest first."""
+        requested_ns = self._clock.now_ns()
+        since_ns = self._day_start_ns(self._time.now_ns(requested_ns))
+        positions, orders, account, fills, _ = await asyncio.gather(
+            self._part(self._read_positions(account_id)),
+            self._part(self._read_orders(account_id)),
+            self._part(self._read_account(account_id)) if full else _nothing(),
+            self._part(self._read_fills(account_id, since_ns)) if full else _nothing(),
+            self._catalogue.load_once(),
+        )
+        # Rows become values only here: the contracts they name may have arrived with the last of the answers.
+        held = self._values(account_id, positions, "positions", self._position)
+        working = self._values(account_id, orders, "orders", self._order)
+        executed = self._values(account_id, fills, "trades", self._fill)
+        return SnapshotTaken(
+            account_id=account_id,
+            account=self._found_account(account_id, account),
+            positions=held,
+            orders=working,
+            fills=None if executed is None else tuple(sorted(executed, key=lambda fill: (fill.at_ns, int(fill.id)))),
+            fills_since_ns=since_ns,
+            contracts=self._catalogue.book.all() if full else self._named(held, working),
+            requested_ns=requested_ns,
+            at_ns=max(part.at_ns if part is not None else 0 for part in (positions, orders, account, fills)),
+            received_ns=self._clock.now_ns(),
+        )
+
+    async def read_accounts(self) -> tuple[Account, ...]:
+        """Every active account of the user.
+
+        Raises:
+            ProjectXError: the list could not be read, or cannot be trusted.
+        """
+        envelope = await self._gateway.read("/api/Account/search", {"onlyActiveAccounts": True})
+        try:
+            return tuple(self._reader.account(row) for row in _rows(envelope, "accounts"))
+        except BadRecord as error:
+            raise ReadFailed(f"/api/Account/search: {error}", status=200) from None
+
+    async def _part(self, call: Awaitable[Envelope]) -> Envelope | None:
+        try:
+            return await call
+        except ProjectXError as error:
+            self._problems.note("snapshot_part_failed", str(error))
+            return None
+
+    async def _read_positions(self, account_id: str) -> Envelope:
+        return await self._gateway.read("/api/Position/searchOpen", {"accountId": int(account_id)})
+
+    async def _read_account(self, account_id: str) -> Envelope:
+        return await self._gateway.read("/api/Account/search", {"onlyActiveAccounts": True})
+
+    async def _read_fills(self, account_id: str, since_ns: int) -> Envelope:
+        payload = {"accountId": int(account_id), "startTimestamp": format_stamp(since_ns)}
+        return await self._gateway.read("/api/Trade/search", payload)
+
+    async def _read_orders(self, account_id: str) -> Envelope:
+        """Working and suspended orders; only a deployment without v2 is asked the old way, which hides the latter."""
+        if not self._has_query:
+            return await self._gateway.read("/api/Order/searchOpen", {"accountId": int(account_id)})
+        payload = {
+            "filter": {"accountId": int(account_id), "statuses": _WORKING_STATUSES},
+            "pageSize": _PAGE,
+            "includeTotalCount": True,
+        }
+        try:
+            envelope = await self._gateway.read("/api/Order/v2/query", payload)
+        except ReadFailed as error:
+            if error.status != 404:
+                raise
+            self._problems.note("no_order_query", "Order/v2/query is unknown here; suspended orders stay hidden")
+            self._has_query = False
+            return await self._read_orders(account_id)
+        _check_complete(envelope)
+        return envelope
+
+    def _found_account(self, account_id: str, envelope: Envelope | None) -> Account | None:
+        if envelope is None:
+            return None
+        try:
+            accounts = [self._reader.account(row) for row in _rows(envelope, "accounts")]
+        except BadRecord as error:
+            self._problems.note("untrusted_snapshot", f"accounts: {error}")
+            return None
+        found = next((account for account in accounts if account.id == account_id), None)
+        if found is None:
+            self._problems.note("account_not_listed", account_id)
+        return found
+
+    def _values[T](
+        self, account_id: str, envelope: Envelope | None, key: str, value: Callable[[Fields], T]
+    ) -> tuple[T, ...] | None:
+        if envelope is None:
+            return None
+        try:
+            rows = _rows(envelope, key)
+            if any(wire.read_optional_id(row, "accountId") not in (None, account_id) for row in rows):
+                raise BadRecord("a row of another account")
+            return tuple(value(row) for row in rows)
+        except BadRecord as error:
+            self._problems.note("untrusted_snapshot", f"{key}: {error}")
+            return None
+
+    def _named(self, *parts: tuple[Position | Order, ...] | None) -> tuple[Contract, ...]:
+        """The known contracts of these positions and orders."""
+        ids = dict.fromkeys(value.contract_id for part in parts if part is not None for value in part)
+        return tuple(known for contract_id in ids if (known := self._catalogue.book.get(contract_id)) is not None)
+
+    def _position(self, row: Fields) -> Position:
+        return self._reader.position(row, self._catalogue.book.get(wire.read_text(row, "contractId")))
+
+    def _order(self, row: Fields) -> Order:
+        return self._reader.order(row, self._catalogue.book.get(wire.read_text(row, "contractId")))
+
+    def _fill(self, row: Fields) -> Fill:
+        return self._reader.fill(row, self._catalogue.book.get(wire.read_text(row, "contractId")))
+
+
+async def _nothing() -> None:
+    return None
+
+
+def _rows(envelope: Envelope, key: str) -> list[Mapping[str, Any]]:
+    rows = envelope.fields.get(key)
+    if not isinstance(rows, list):
+        raise BadRecord("the list is missing")
+    if not all(isinstance(row, dict) for row in rows):
+        raise BadRecord("a row is no object")
+    return rows
+
+
+def _check_complete(envelope: Envelope) -> None:
+    """Refuse a list shorter than the venue's own count: an order we do not see must not pass for one that is gone."""
+    rows, total = envelope.fields.get("orders"), envelope.fields.get("totalCount")
+    if isinstance(rows, list) and isinstance(total, int) and total > len(rows):
+        raise ReadFailed(f"/api/Order/v2/query: {len(rows)} of {total} orders", status=200)

@@ -1,0 +1,116 @@
+"""A gateway in a process of its own, and the foreign clients with what they need installed beside the source tree."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance.launcher import API_KEY, USER
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parent.parent
+# Installed once and kept between runs; the folder's own .gitignore keeps it out of the repository.
+CACHE = PROJECT / ".cache" / "conformance"
+SDK = "project-x-py==4.4.1"
+_INSTALL_S, _RUN_S = 300, 60
+
+
+@pytest.fixture
+def base_url() -> Iterator[str]:
+    """The address of a fresh gateway; it ends with the test."""
+    command = [sys.executable, "-m", "tests.conformance.launcher"]
+    with subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        port = int(process.stdout.readline())
+        yield f"http://127.0.0.1:{port}"
+        process.stdin.close()
+        assert process.wait(timeout=10) == 0
+
+
+@pytest.fixture(scope="session")
+def node_folder() -> Path:
+    """A folder with the script and @microsoft/signalr, as the lock file names it."""
+    folder = _cache() / "node"
+    folder.mkdir(exist_ok=True)
+    lock = HERE / "node" / "package-lock.json"
+    installed = folder / "installed-package-lock.json"
+    shutil.copy(HERE / "node" / "client.js", folder)
+    if not installed.exists() or installed.read_bytes() != lock.read_bytes():
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(HERE / "node" / name, folder)
+        _call([_program("npm"), "ci", "--no-audit", "--no-fund"], folder)
+        shutil.copy(lock, installed)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sdk_python() -> Path:
+    """The interpreter of a virtual environment that holds project-x-py and nothing of ours."""
+    folder = _cache() / f"sdk-{sys.version_info.major}.{sys.version_info.minor}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    installed = folder / "installed.txt"
+    if not installed.exists() or installed.read_text(encoding="utf-8") != SDK:
+        uv = os.environ.get("UV") or _program("uv")
+        _call([uv, "venv", "--clear", "--python", sys.executable, str(folder)], PROJECT)
+        _call([uv, "pip", "install", "--python", str(python), SDK], PROJECT)
+        installed.write_text(SDK, encoding="utf-8")
+    return python
+
+
+def run_node(folder: Path, base_url: str, mode: str) -> dict[str, Any]:
+    """What the JavaScript client printed."""
+    return _json(_call([_program("node"), "client.js", base_url, USER, API_KEY, mode], folder, timeout_s=_RUN_S))
+
+
+def run_sdk(python: Path, base_url: str, account: str) -> dict[str, Any]:
+    """What the Python SDK's script printed; its log goes the same way, so the last line counts."""
+    environment = {
+        "PROJECTX_API_URL": f"{base_url}/api",
+        "PROJECTX_USER_HUB_URL": f"{base_url}/hubs/user",
+        "PROJECTX_MARKET_HUB_URL": f"{base_url}/hubs/market",
+        "PROJECTX_REALTIME_URL": base_url,
+        "PROJECT_X_USERNAME": USER,
+        "PROJECT_X_API_KEY": API_KEY,
+        "PROJECT_X_ACCOUNT_NAME": account,
+    }
+    return _json(_call([str(python), str(HERE / "sdk" / "client.py")], CACHE, environment, timeout_s=_RUN_S))
+
+
+def _cache() -> Path:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (CACHE / ".gitignore").write_text("*\n", encoding="utf-8")
+    return CACHE
+
+
+def _call(
+    command: list[str], folder: Path, environment: dict[str, str] | None = None, *, timeout_s: float = _INSTALL_S
+) -> str:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def _json(output: str) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
+    return result
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    assert found is not None, f"{name} is needed for the conformance tests and is not on the path"
+    return found

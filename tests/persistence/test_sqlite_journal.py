@@ -1,0 +1,257 @@
+import asyncio
+import os
+import resource
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from risk_manager.domain.intent import IntentState
+from risk_manager.domain.lockout import OnLock
+from risk_manager.domain.scope import Scope
+from risk_manager.persistence.database import FILE_NAME
+from risk_manager.persistence.sqlite_journal import SqliteJournal
+from risk_manager.persistence.store import JournalConflict
+from risk_manager.ports.journal import Journal, JournalUnavailable, Recovered
+from tests.persistence.samples import (
+    ACCOUNT_ID,
+    DAY,
+    NOW_NS,
+    chain_link,
+    decision,
+    fill,
+    intent,
+    lockout,
+    release,
+    remembered,
+    rich_decision,
+)
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[SqliteJournal]:
+    opened = await SqliteJournal.open(tmp_path)
+    yield opened
+    await opened.close()
+
+
+async def test_fulfills_the_port(journal: SqliteJournal) -> None:
+    port: Journal = journal
+    assert await port.recover(ACCOUNT_ID) == Recovered(0, None, (), ())
+
+
+async def test_gives_back_every_part_of_a_decision(journal: SqliteJournal) -> None:
+    await journal.commit(rich_decision())
+    assert await journal.decisions(ACCOUNT_ID) == (rich_decision(),)
+
+
+async def test_remembers_lockouts_intents_and_snapshot_after_reopening(tmp_path: Path) -> None:
+    journal = await SqliteJournal.open(tmp_path)
+    await journal.commit(rich_decision())
+    await journal.save(ACCOUNT_ID, DAY, (), b"\x00state\xff")
+    await journal.close()
+    journal = await SqliteJournal.open(tmp_path)
+    recovered = await journal.recover(ACCOUNT_ID)
+    await journal.close()
+    assert recovered.sequence == 1
+    assert recovered.snapshot == b"\x00state\xff"
+    assert set(recovered.lockouts) == set(rich_decision().lockouts_set)
+    assert recovered.open_intents == rich_decision().intents
+
+
+@pytest.mark.parametrize(
+    ("first_ns", "second_ns", "kept_ns"),
+    [(5, 9, 9), (9, 5, 9), (None, 5, None), (5, None, None), (0, 5, 5), (-3, 0, 0)],
+)
+async def test_only_lengthens_an_active_lockout(
+    journal: SqliteJournal, first_ns: int | None, second_ns: int | None, kept_ns: int | None
+) -> None:
+    await journal.commit(decision(1, lockouts_set=(lockout(until_ns=first_ns),)))
+    await journal.commit(decision(2, lockouts_set=(lockout(until_ns=second_ns),)))
+    assert [kept.until_ns for kept in (await journal.recover(ACCOUNT_ID)).lockouts] == [kept_ns]
+
+
+async def test_keeps_flatten_when_block_new_is_set_later(journal: SqliteJournal) -> None:
+    await journal.commit(decision(1, lockouts_set=(lockout(on_lock=OnLock.FLATTEN),)))
+    await journal.commit(decision(2, lockouts_set=(lockout(on_lock=OnLock.BLOCK_NEW),)))
+    assert (await journal.recover(ACCOUNT_ID)).lockouts[0].on_lock is OnLock.FLATTEN
+
+
+async def test_forgets_a_released_lockout_and_may_set_a_shorter_one_then(journal: SqliteJournal) -> None:
+    await journal.commit(decision(1, lockouts_set=(lockout(until_ns=None),)))
+    await journal.commit(decision(2, lockouts_released=(release(),)))
+    assert (await journal.recover(ACCOUNT_ID)).lockouts == ()
+    await journal.commit(decision(3, lockouts_set=(lockout(until_ns=7),)))
+    assert (await journal.recover(ACCOUNT_ID)).lockouts == (lockout(until_ns=7),)
+
+
+async def test_releases_only_the_named_scope_and_rule(journal: SqliteJournal) -> None:
+    es, account = lockout(scope=Scope(root="ES")), lockout()
+    odd = lockout(scope=Scope(root="account"))
+    other_rule = lockout("symbol_blocks")
+    await journal.commit(decision(1, lockouts_set=(es, account, odd, other_rule)))
+    await journal.commit(decision(2, lockouts_released=(release(),)))
+    assert set((await journal.recover(ACCOUNT_ID)).lockouts) == {es, odd, other_rule}
+
+
+async def test_keeps_a_lockout_set_in_the_step_that_released_its_predecessor(journal: SqliteJournal) -> None:
+    await journal.commit(decision(1, lockouts_set=(lockout(until_ns=9),)))
+    await journal.commit(decision(2, lockouts_released=(release(),), lockouts_set=(lockout(until_ns=5),)))
+    assert (await journal.recover(ACCOUNT_ID)).lockouts == (lockout(until_ns=5),)
+
+
+async def test_recovers_open_intents_only_in_their_last_state(journal: SqliteJournal) -> None:
+    await journal.commit(decision(1, intents=(intent("b"), intent("a"), intent("seen", IntentState.OBSERVED))))
+    await journal.commit(decision(2, intents=(intent("b", IntentState.VERIFIED),)))
+    assert (await journal.recover(ACCOUNT_ID)).open_intents == (intent("a"),)
+
+
+async def test_keeps_accounts_apart(journal: SqliteJournal) -> None:
+    await journal.commit(rich_decision())
+    await journal.commit(decision(1, account_id="2", lockouts_set=(lockout(account_id="2"),)))
+    assert (await journal.recover("2")).lockouts == (lockout(account_id="2"),)
+    assert (await journal.recover("2")).open_intents == ()
+    assert len(await journal.decisions("2")) == 1
+    assert await journal.recover("3") == Recovered(0, None, (), ())
+
+
+async def test_lists_the_last_decisions_oldest_first(journal: SqliteJournal) -> None:
+    for sequence in range(1, 8):
+        await journal.commit(chain_link(sequence))
+    assert [one.sequence for one in await journal.decisions(ACCOUNT_ID, most=3)] == [5, 6, 7]
+    assert [one.sequence for one in await journal.decisions(ACCOUNT_ID, after=5)] == [6, 7]
+    assert [one.sequence for one in await journal.decisions(ACCOUNT_ID, after=1, most=2)] == [6, 7]
+    assert await journal.decisions(ACCOUNT_ID, after=7) == ()
+    assert await journal.decisions(ACCOUNT_ID, most=0) == ()
+
+
+async def test_takes_the_same_decision_twice_without_effect(journal: SqliteJournal) -> None:
+    await journal.commit(decision(1, lockouts_set=(lockout(),)))
+    await journal.commit(decision(2, lockouts_released=(release(),)))
+    await journal.commit(decision(1, lockouts_set=(lockout(),)))
+    assert (await journal.recover(ACCOUNT_ID)).lockouts == ()
+    assert len(await journal.decisions(ACCOUNT_ID)) == 2
+
+
+async def test_refuses_other_content_under_a_stored_sequence(journal: SqliteJournal) -> None:
+    await journal.commit(decision(1))
+    with pytest.raises(JournalConflict, match="decision 1 of account 9056 is stored with other content"):
+        await journal.commit(decision(1, lockouts_set=(lockout(),)))
+    assert (await journal.recover(ACCOUNT_ID)).lockouts == ()
+    await journal.commit(decision(2))
+
+
+async def test_does_not_undo_later_decisions_when_one_is_committed_late(journal: SqliteJournal) -> None:
+    await journal.commit(decision(1, lockouts_set=(lockout(until_ns=3),), intents=(intent("a"),)))
+    await journal.commit(
+        decision(3, lockouts_released=(release(),), intents=(intent("a", IntentState.VERIFIED), intent("b")))
+    )
+    await journal.commit(decision(2, lockouts_set=(lockout(until_ns=9),), intents=(intent("a"),)))
+    recovered = await journal.recover(ACCOUNT_ID)
+    assert (recovered.sequence, recovered.lockouts, recovered.open_intents) == (3, (), (intent("b"),))
+
+
+async def test_replaces_fills_by_id_and_orders_a_day_by_venue_time(journal: SqliteJournal) -> None:
+    early, late = fill("20", at_ns=NOW_NS), fill("10", at_ns=NOW_NS + 1)
+    await journal.save(ACCOUNT_ID, DAY, (late, early), b"1")
+    await journal.save(ACCOUNT_ID, DAY, (fill("10", at_ns=NOW_NS + 1, is_voided=True),), b"2")
+    await journal.save(ACCOUNT_ID, "2026-03-03", (fill("30"),), b"3")
+    assert await journal.fills(ACCOUNT_ID, DAY) == (early, fill("10", at_ns=NOW_NS + 1, is_voided=True))
+    assert (await journal.recover(ACCOUNT_ID)).snapshot == b"3"
+
+
+async def test_commits_in_the_order_of_the_calls(journal: SqliteJournal) -> None:
+    links = [chain_link(sequence) for sequence in range(1, 41)]
+    await asyncio.gather(*(journal.commit(link) for link in links))
+    recovered = await journal.recover(ACCOUNT_ID)
+    lockouts, intents = remembered(links)
+    assert (set(recovered.lockouts), list(recovered.open_intents)) == (lockouts, intents)
+
+
+async def test_finishes_a_commit_whose_caller_was_cancelled(journal: SqliteJournal) -> None:
+    task = asyncio.create_task(journal.commit(chain_link(1)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await journal.recover(ACCOUNT_ID)).sequence == 1
+
+
+async def test_says_so_when_used_after_close(tmp_path: Path) -> None:
+    journal = await SqliteJournal.open(tmp_path)
+    await journal.close()
+    await journal.close()
+    with pytest.raises(JournalUnavailable, match="closed"):
+        await journal.commit(decision(1))
+
+
+async def test_refuses_a_second_journal_on_the_directory(journal: SqliteJournal, tmp_path: Path) -> None:
+    with pytest.raises(JournalUnavailable, match="another risk-manager is running on this data directory") as refusal:
+        await SqliteJournal.open(tmp_path, wait_s=0)
+    assert f"process {os.getpid()}" in str(refusal.value)
+    await journal.commit(decision(1))
+
+
+async def test_refuses_a_second_process_on_the_directory(journal: SqliteJournal, tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys; from pathlib import Path\n"
+        "from risk_manager.persistence.sqlite_journal import SqliteJournal\n"
+        "asyncio.run(SqliteJournal.open(Path(sys.argv[1]), wait_s=0))"
+    )
+    second = await asyncio.create_subprocess_exec(sys.executable, "-c", program, str(tmp_path), stderr=subprocess.PIPE)
+    _, errors = await second.communicate()
+    assert second.returncode == 1
+    assert b"JournalUnavailable: another risk-manager is running on this data directory" in errors
+
+
+async def test_keeps_other_programs_out_of_its_file(journal: SqliteJournal, tmp_path: Path) -> None:
+    with (
+        closing(sqlite3.connect(tmp_path / FILE_NAME, timeout=0)) as other,
+        pytest.raises(sqlite3.OperationalError, match="locked"),
+    ):
+        other.execute("SELECT count(*) FROM decisions")
+
+
+async def test_says_when_another_program_holds_the_file(tmp_path: Path) -> None:
+    await (await SqliteJournal.open(tmp_path)).close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("CREATE TABLE intruder (x)")
+        with pytest.raises(JournalUnavailable, match="locked by another program"):
+            await SqliteJournal.open(tmp_path, wait_s=0)
+    await (await SqliteJournal.open(tmp_path, wait_s=0)).close()
+
+
+async def test_works_again_once_the_disk_does(journal: SqliteJournal, tmp_path: Path) -> None:
+    await journal.commit(chain_link(1))
+    with _no_file_may_grow(tmp_path):
+        for _ in range(2):
+            with pytest.raises(JournalUnavailable, match="the disk refused"):
+                await journal.commit(chain_link(2))
+            with pytest.raises(JournalUnavailable):
+                await journal.save(ACCOUNT_ID, DAY, (fill(),), b"state")
+    await journal.commit(chain_link(2))
+    recovered = await journal.recover(ACCOUNT_ID)
+    assert (recovered.sequence, recovered.snapshot) == (2, None)
+    assert set(recovered.lockouts) == remembered([chain_link(1), chain_link(2)])[0]
+
+
+async def test_refuses_a_directory_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(JournalUnavailable, match="data directory cannot be used"):
+        await SqliteJournal.open(tmp_path / "data")
+
+
+@contextmanager
+def _no_file_may_grow(directory: Path) -> Iterator[None]:
+    """Real write errors: the system refuses this process every byte past the size of the write-ahead log."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((directory / f"{FILE_NAME}-wal").stat().st_size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

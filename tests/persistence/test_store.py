@@ -1,0 +1,104 @@
+import sqlite3
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from risk_manager.domain.decision import Decision
+from risk_manager.domain.intent import Intent, IntentState
+from risk_manager.domain.lockout import Lockout, LockoutRelease, OnLock
+from risk_manager.domain.scope import ACCOUNT, Scope
+from risk_manager.persistence.store import Store, scope_key
+from tests.persistence.samples import ACCOUNT_ID, chain_link, decision, intent, lockout, release, remembered
+
+_RULES = st.sampled_from(["daily_realized_loss", "symbol_blocks"])
+_SCOPES = st.sampled_from([ACCOUNT, Scope(root="MNQ"), Scope(contract_id="MNQ")])
+_LOCKOUTS: st.SearchStrategy[Lockout] = st.builds(
+    lambda rule, scope, until_ns, on_lock: lockout(rule, scope=scope, until_ns=until_ns, on_lock=on_lock),
+    _RULES,
+    _SCOPES,
+    st.none() | st.integers(-3, 3),
+    st.sampled_from(OnLock),
+)
+_RELEASES: st.SearchStrategy[LockoutRelease] = st.builds(
+    lambda rule, scope: release(rule, scope=scope), _RULES, _SCOPES
+)
+_INTENTS: st.SearchStrategy[Intent] = st.builds(intent, st.sampled_from("abc"), st.sampled_from(IntentState))
+_STEPS = st.tuples(st.lists(_LOCKOUTS, max_size=2), st.lists(_RELEASES, max_size=2), st.lists(_INTENTS, max_size=2))
+
+
+def _check_recovers(store: Store, decisions: list[Decision]) -> None:
+    recovered = store.recover(ACCOUNT_ID)
+    lockouts, intents = remembered(decisions)
+    assert set(recovered.lockouts) == lockouts
+    assert list(recovered.open_intents) == intents
+    assert recovered.sequence == len(decisions)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(_STEPS, min_size=1, max_size=8), st.integers(0, 8))
+def test_recovers_the_fold_of_what_was_committed(
+    steps: list[tuple[list[Lockout], list[LockoutRelease], list[Intent]]], reopened_after: int
+) -> None:
+    decisions = [
+        decision(sequence, lockouts_set=tuple(new), lockouts_released=tuple(ended), intents=tuple(changed))
+        for sequence, (new, ended, changed) in enumerate(steps, start=1)
+    ]
+    with TemporaryDirectory() as directory:
+        store = Store(Path(directory), wait_ms=0)
+        for made in decisions:
+            store.commit(made)
+            if made.sequence == reopened_after:
+                store.close()
+        _check_recovers(store, decisions)
+        for made in decisions:
+            store.commit(made)
+        _check_recovers(store, decisions)
+        store.close()
+
+
+def test_rolls_back_when_the_disk_is_full_and_goes_on_when_it_is_not(tmp_path: Path) -> None:
+    store = Store(tmp_path, wait_ms=0)
+    pages = store.connect().execute("PRAGMA page_count").fetchone()[0]
+    store.connect().execute(f"PRAGMA max_page_count = {pages + 3}").fetchone()
+    committed: list[Decision] = []
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        _commit_for_ever(store, committed)
+    assert len(committed) > 3
+    _check_recovers(store, committed)
+    store.connect().execute("PRAGMA max_page_count = 1000000").fetchone()
+    committed.append(chain_link(len(committed) + 1))
+    store.commit(committed[-1])
+    _check_recovers(store, committed)
+    store.close()
+
+
+def _commit_for_ever(store: Store, committed: list[Decision]) -> None:
+    while True:
+        link = chain_link(len(committed) + 1)
+        store.commit(link)
+        committed.append(link)
+
+
+def test_keeps_its_log_small_in_idle_moments(tmp_path: Path) -> None:
+    store = Store(tmp_path, wait_ms=0)
+    for sequence in range(1, 400):
+        store.commit(chain_link(sequence))
+        store.tidy()
+    assert (tmp_path / "journal.sqlite-wal").stat().st_size < 2_000_000
+    assert (tmp_path / "journal.sqlite").stat().st_size > 200_000
+    store.close()
+    store.tidy()
+
+
+def test_refuses_the_empty_decision(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        Store(tmp_path, wait_ms=0).commit(Decision(0, "", "", None))
+
+
+def test_names_different_scopes_differently() -> None:
+    assert scope_key(ACCOUNT) == "account"
+    assert scope_key(Scope(root="MNQ")) == "root:MNQ"
+    assert scope_key(Scope(contract_id="MNQ")) == "contract:MNQ"
