@@ -57,7 +57,8 @@ def test_reads_plain_values(tmp_path: Path, written: str, value: Any) -> None:
         ("17:00:30", 'the time 17:00:30 is not quoted, and some programs read it as a number; write "17:00:30"'),
         (
             "0930",
-            '0930 begins with a zero, and programs disagree what that means; write "09:30" for a time, 930 for a number',
+            "0930 begins with a zero, and programs disagree what that means; "
+            'write "09:30" for a time, 930 for a number',
         ),
         ("010", "010 begins with a zero, and programs disagree what that means; write 10 for a number"),
         ("0x10", "0x10 is not a decimal number; write it in decimal, or quote it"),

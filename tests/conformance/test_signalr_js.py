@@ -10,8 +10,8 @@ from tests.conformance.launcher import MNQ
 
 @pytest.mark.timeout(400)  # The first run on a machine installs the package.
 @pytest.mark.parametrize("mode", ["skip", "negotiate"])
-def test_logs_in_subscribes_and_trades(mode: str, node_folder: Path, base_url: str) -> None:
-    seen = run_node(node_folder, base_url, mode)
+def test_logs_in_subscribes_and_trades(mode: str, node_folder: Path, node_path: str, base_url: str) -> None:
+    seen = run_node(node_folder, node_path, base_url, mode)
 
     first, *rest = [quote for _, quote in map(dict.values, seen["quotes"])]
     assert {"lastPrice", "bestBid", "bestAsk", "open", "high", "low", "volume"} <= first.keys()

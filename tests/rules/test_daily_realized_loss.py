@@ -170,9 +170,10 @@ class TestTradingDay:
         guarded = Guarded(rule())
         guarded.feed(guarded.venue.result(-500))
         guarded.feed(guarded.venue.timer(after_s=9 * 3600))
-        assert len(guarded.lockouts) == 1
+        assert [decision.lockouts_released for decision in guarded.decisions if decision.lockouts_released] == []
         guarded.feed(guarded.venue.quote(ES, 5800))
-        assert len(guarded.lockouts) == 0
+        assert [len(decision.lockouts_released) for decision in guarded.decisions][-1] == 1
+        assert guarded.lockouts == ()
         assert guarded.codes == ["DAILY_LOSS"]
 
     def test_carries_an_open_loss_into_the_next_day(self) -> None:
@@ -189,7 +190,11 @@ class TestTradingDay:
 class TestLock:
     def locked(self, **options: Any) -> Guarded:
         guarded = Guarded(rule(**options))
-        guarded.feed(guarded.venue.result(-500), guarded.venue.snapshot(), guarded.venue.snapshot())
+        guarded.feed(guarded.venue.result(-500))
+        for _ in range(3):
+            guarded.venue.wait(2)
+            guarded.feed(guarded.venue.snapshot())
+        assert guarded.engine.enforcer.open_intents == ()
         return guarded
 
     def test_closes_what_is_opened_under_it(self) -> None:
@@ -238,11 +243,11 @@ class TestLock:
         guarded = self.locked(lockout_until="duration", lockout_duration="1h")
         (first,) = guarded.lockouts
         assert first.until_ns == first.set_ns + HOUR_NS
-        guarded.feed(guarded.venue.buys(ES, 1, 5800, fees=1), guarded.venue.closes(ES, 5800))
-        guarded.venue.wait(3601)
+        guarded.venue.wait(3600)
         guarded.feed(guarded.venue.quote(ES, 5800))
         (again,) = guarded.lockouts
         assert again.set_ns > first.set_ns + HOUR_NS
+        assert guarded.codes == ["DAILY_LOSS", "DAILY_LOSS"]
         assert [len(decision.lockouts_released) for decision in guarded.decisions][-1] == 1
 
     def test_is_left_out_when_switched_off_and_every_new_position_is_closed_all_the_same(self) -> None:

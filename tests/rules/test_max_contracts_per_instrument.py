@@ -47,13 +47,7 @@ def test_allows_the_limit_of_a_product_and_takes_off_what_is_above(
     held: int,
     targets: dict[Contract, int],
 ) -> None:
-    venue = Scenario()
-    for product, net in positions:
-        venue.position(product, net * sign)
-        venue.wait(1)
-    guarded = Guarded(rule(), venue=Scenario())
-    for product, net in positions:
-        holding(guarded, (product, net * sign))
+    guarded = holding(Guarded(rule()), *((product, net * sign) for product, net in positions))
     if scope is None:
         assert guarded.findings == []
         return

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import pairwise
 from typing import ClassVar
 
 import pytest
@@ -147,7 +148,7 @@ class TestRun:
         await asyncio.gather(market.run(), other())
 
         assert len(seen) > 100
-        assert max(after - before for before, after in zip(seen, seen[1:], strict=False)) <= 64
+        assert max(after - before for before, after in pairwise(seen)) <= 64
 
     async def test_waits_for_the_gate_before_each_step(self) -> None:
         at_gate: list[int] = []

@@ -207,7 +207,11 @@ class _Builder:
             key = self._key(event, path)
             inner = (*path, key)
             place = _place(event)
-            value = self._value(next(self._events), inner, depth + 1)
+            value_event = next(self._events)
+            value = self._value(value_event, inner, depth + 1)
+            if isinstance(value_event, ScalarEvent) and value_event.style is None and not value_event.value:
+                # Nothing stands there; the parser places it at whatever comes next.
+                self._document.note_value(inner, place)
             if key in items:
                 first = self._document.fault(inner, "", at_key=True).line
                 self._document.note_misread(

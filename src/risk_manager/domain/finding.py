@@ -69,6 +69,15 @@ class Release(msgspec.Struct, frozen=True, tag="release"):
 Finding = Breach | Warning | Release
 
 
+class Gauge(msgspec.Struct, frozen=True, gc=False):
+    """How much of a limit is used now, both >= 0 in `unit`; for screens, never for decisions."""
+
+    label: str
+    used: int
+    limit: int
+    unit: Unit
+
+
 class Skipped(msgspec.Struct, frozen=True, gc=False):
     """A rule could not be evaluated, and why: counted, never silent."""
 

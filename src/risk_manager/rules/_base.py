@@ -7,7 +7,7 @@ import msgspec
 
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.events import Event
-from risk_manager.domain.finding import Finding, Skipped
+from risk_manager.domain.finding import Finding, Gauge, Skipped
 from risk_manager.domain.lockout import LockoutKind, OnLock
 
 
@@ -77,3 +77,6 @@ class Rule(Protocol):
 
     def deadline_ns(self, state: Any) -> int | None:
         """Venue time at which the rule wants to be stepped though nothing happens; None if never."""
+
+    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+        """How much of the rule's limits is used, for the screens; empty where there is nothing to measure."""

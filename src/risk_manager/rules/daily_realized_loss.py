@@ -36,7 +36,7 @@ import msgspec
 
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated, QuoteUpdated
-from risk_manager.domain.finding import Breach, Finding, Release, Skipped, Unit, Warning
+from risk_manager.domain.finding import Breach, Finding, Gauge, Release, Skipped, Unit, Warning
 from risk_manager.domain.lockout import OnLock
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.rules._base import Demand, LockTerms, Remedy
@@ -117,17 +117,15 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     def step(self, state: Day, event: Event, account: AccountView) -> tuple[Day, tuple[Finding | Skipped, ...]]:
-        result = account.realized_micros
-        if self.include_fees:
-            result -= account.fees_micros
-        basis = self.basis
-        if basis is not _REALIZED:
-            result += account.unrealized_micros if basis is not _COMPOSITE else _open_losses(account)
-            if account.unpriced:
-                return self._judge(state, result, account)
+        result = self._result(account)
+        if account.unpriced and self.basis is not _REALIZED:
+            return self._judge(state, result, account)
         if not account.lockouts and (result >= 0 or not self._is_near(result)):
             return state, ()
         return self._judge(state, result, account)
+
+    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+        return (Gauge("day loss", max(0, -self._result(account)), self.limit_micros, Unit.MICROS),)
 
     def contradictions(self) -> tuple[Fault, ...]:
         faults = []
@@ -144,6 +142,13 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
         if options.pop("close_all", True) is not True:
             faults.append(Fault("close_all", "must be true: a daily loss ends all trading; choose an action instead"))
         return options
+
+    def _result(self, account: AccountView) -> int:
+        """The day's result on the rule's basis."""
+        result = account.realized_micros - (account.fees_micros if self.include_fees else 0)
+        if self.basis is _REALIZED:
+            return result
+        return result + (_open_losses(account) if self.basis is _COMPOSITE else account.unrealized_micros)
 
     def _is_near(self, result: int) -> bool:
         """Whether the lowest warning level, or the limit, is reached; multiplied out so that no division rounds."""

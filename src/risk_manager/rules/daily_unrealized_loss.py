@@ -36,7 +36,7 @@ import msgspec
 
 from risk_manager.domain.account import AccountView, HoldingView
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated, QuoteUpdated
-from risk_manager.domain.finding import Breach, Finding, Skipped, Unit, Warning
+from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.rules._base import Demand, LockTerms, Remedy
 from risk_manager.rules._options import Fault, dollars_text
@@ -185,6 +185,17 @@ class DailyUnrealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
         if _DEMANDS[self.action] is Demand.FLATTEN and blackout is BlackoutAction.CLOSE_POSITION:
             faults.append(Fault("quote_blackout_action", f"must be alert or flatten when the action is {self.action}"))
         return tuple(faults)
+
+    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+        return tuple(
+            Gauge(
+                f"open loss {evidence[0][0]}" if not scope.is_account else "open loss",
+                max(0, -floating),
+                self.loss_limit_micros,
+                Unit.MICROS,
+            )
+            for scope, floating, evidence in self._measured(account)
+        )
 
     @classmethod
     def linked(cls, own: dict[str, Any], others: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

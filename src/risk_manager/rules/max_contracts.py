@@ -38,7 +38,7 @@ import msgspec
 from risk_manager.domain.account import AccountView, HoldingView
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import Event, FillReceived, OrderUpdated, PositionUpdated
-from risk_manager.domain.finding import AtMost, Breach, Finding, Skipped, Unit
+from risk_manager.domain.finding import AtMost, Breach, Finding, Gauge, Skipped, Unit
 from risk_manager.domain.order import Order, OrderStatus
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.rules._base import Demand, LockTerms, Remedy
@@ -160,6 +160,11 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
             evidence=self._evidence(account, count, orders),
         )
         return None, (breach,)
+
+    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+        orders = self._opening_orders(account) if self.include_working_orders else []
+        used = -(-self._count(account, orders) // _TENTHS)
+        return (Gauge("contracts", used, self.limit, Unit.CONTRACTS),)
 
     def contradictions(self) -> tuple[Fault, ...]:
         if self.action is Action.ALERT and self.lockout is not None:

@@ -23,7 +23,7 @@ import msgspec
 from risk_manager.domain.account import AccountView, HoldingView
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated
-from risk_manager.domain.finding import AtMost, Breach, Finding, Skipped, Unit
+from risk_manager.domain.finding import AtMost, Breach, Finding, Gauge, Skipped, Unit
 from risk_manager.domain.scope import Scope
 from risk_manager.rules._base import Demand, Remedy
 from risk_manager.rules._options import Fault, same_product, spelled_roots
@@ -81,6 +81,16 @@ class MaxContractsPerInstrument(msgspec.Struct, frozen=True, kw_only=True):
             if limit is not None and held > limit:
                 found.append(self._breach(root, holdings, held, limit))
         return None, tuple(found)
+
+    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+        held: dict[str, int] = {}
+        limits: dict[str, int] = {}
+        for holding in account.holdings.values():
+            limit, _ = self._limit_of(holding, account.now_ns)
+            if limit is not None:
+                held[holding.root] = held.get(holding.root, 0) + abs(holding.net_contracts)
+                limits[holding.root] = limit
+        return tuple(Gauge(root, held[root], limits[root], Unit.CONTRACTS) for root in sorted(held))
 
     def contradictions(self) -> tuple[Fault, ...]:
         faults = []

@@ -32,7 +32,7 @@ import msgspec
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import Event, FillReceived, OrderUpdated, PositionUpdated
-from risk_manager.domain.finding import Breach, Finding, Release, Skipped, Unit
+from risk_manager.domain.finding import Breach, Finding, Gauge, Release, Skipped, Unit
 from risk_manager.domain.lockout import OnLock
 from risk_manager.domain.scope import Scope
 from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy
@@ -85,6 +85,9 @@ class SymbolBlocks(msgspec.Struct, frozen=True, kw_only=True):
         found.extend(self._breach(scope, contract_ids, account) for scope, contract_ids in scopes.items())
         found.extend(self._releases(account))
         return None, tuple(found)
+
+    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+        return ()
 
     def contradictions(self) -> tuple[Fault, ...]:
         if not self.blocked_symbols and not self.allowed_symbols:

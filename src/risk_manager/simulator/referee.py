@@ -57,8 +57,8 @@ class Episode(msgspec.Struct):
 
     Attributes:
         scope: `account`, a root, or a contract id.
-        worst: the number furthest beyond the limit: contracts, or micros (a loss is negative); orders and positions
-            counted where nothing is allowed.
+        worst: the number furthest beyond the limit: contracts, or micros (a loss is negative); where nothing is
+            allowed, how many listings have a position or an order.
         limit: in the same unit and sign.
         started_ns, ended_ns: venue time; the end is when the books were within limits again, None if they are not.
         started_step, ended_step: market steps done by then.
@@ -177,6 +177,7 @@ class Referee:
         self._open: dict[tuple[str, str], Episode] = {}
         self._episodes: list[Episode] = []
         self._acts: list[GuardAct] = []
+        self._told: dict[str, int] = {}
         self._disagreements: list[str] = []
         self._now_ns = exchange.now_ns
         self.steps = 0
@@ -185,6 +186,7 @@ class Referee:
     def step_done(self, now_ns: int) -> None:
         """Count a market step; give it to the market as `after_step`."""
         self._now_ns = max(self._now_ns, now_ns)
+        self._compare()
         self._judge()
         self.steps += 1
 
@@ -229,7 +231,7 @@ class Referee:
         elif isinstance(emission, OrderChanged):
             self._take_order(emission.order)
         elif isinstance(emission, PositionChanged):
-            self._compare(emission)
+            self._told[emission.position.contract_id] = emission.position.net_contracts
             return
         else:
             return
@@ -276,14 +278,16 @@ class Referee:
             return self._is_guard_order(order)
         return order.parent_id is None
 
-    def _compare(self, emission: PositionChanged) -> None:
-        holding = self._holdings.get(emission.position.contract_id)
-        net = 0 if holding is None else holding.net
-        if net != emission.position.net_contracts:
-            position = emission.position
-            self._disagreements.append(
-                f"{position.contract_id} at {emission.at_ns}: position says {position.net_contracts}, fills say {net}"
-            )
+    def _compare(self) -> None:
+        """Hold the positions told since the last step against the fills: in between, a reversal is told in pieces."""
+        for contract_id, told in self._told.items():
+            holding = self._holdings.get(contract_id)
+            net = 0 if holding is None else holding.net
+            if net != told:
+                self._disagreements.append(
+                    f"{contract_id} at {self._now_ns}: the position says {told}, the fills add up to {net}"
+                )
+        self._told.clear()
 
     # Judging
 
@@ -360,10 +364,10 @@ class Referee:
         return found
 
     def _exposures(self, root: str | None) -> int:
-        """Open positions and live orders of a root, or of the account."""
-        held = [key for key, holding in self._holdings.items() if holding.net]
-        ordered = [order.contract_id for order in self._live.values()]
-        return sum(1 for contract_id in (*held, *ordered) if root is None or self._roots[contract_id] == root)
+        """How many listings of a root, or of the account, have a position or a live order."""
+        touched = {key for key, holding in self._holdings.items() if holding.net}
+        touched |= {order.contract_id for order in self._live.values()}
+        return sum(1 for contract_id in touched if root is None or self._roots[contract_id] == root)
 
     def _is_exposed(self) -> bool:
         return self._exposures(None) > 0

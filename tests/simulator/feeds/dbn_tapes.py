@@ -126,7 +126,7 @@ def write_tape(
     return path
 
 
-def invented_hour(seed: int = 7, events: int = 2_000) -> list[dbn.MBOMsg]:
+def invented_hour(seed: int = 7, events: int = 5_000) -> list[dbn.MBOMsg]:
     """An hour like the recorded one: orders come, change and go, and aggressors sweep one or several levels."""
     return _Hour(seed).records(events)
 
@@ -136,7 +136,7 @@ class _Hour:
         self._random = Random(seed)
         self._orders: dict[int, tuple[str, int, int]] = {}
         self._next_id = 6_412_777_000_000
-        self._middle = 19_200
+        self._resting = "A"
         self._out: list[dbn.MBOMsg] = []
 
     def records(self, events: int) -> list[dbn.MBOMsg]:
@@ -162,11 +162,13 @@ class _Hour:
 
     def _event(self, at_ns: int) -> None:
         kind = self._random.choices(("add", "cancel", "modify", "trade"), (5, 3, 3, 2))[0]
+        if self._random.random() < 0.02:
+            self._resting = self._random.choice("BA")
         order_id = self._random.choice(list(self._orders))
         side, ticks, size = self._orders[order_id]
         is_needed = len([1 for each in self._orders.values() if each[0] == side]) < 10
         if kind == "trade":
-            self._sweep(self._random.choice(("B", "A")), self._random.randint(1, 12), at_ns)
+            self._sweep(self._resting, self._random.randint(1, 18), at_ns)
         elif kind == "cancel" and not is_needed:
             self._remove(order_id, self._random.randint(1, size), at_ns, flags=dbn.F_LAST)
         elif kind == "modify":
@@ -175,10 +177,12 @@ class _Hour:
             self._say("M", side, ticks, size, order_id, at_ns)
         else:
             bid, ask = self._touch()
-            is_bid = self._random.random() < 0.5
+            # The side that is being hit gives way and the other follows: the price runs, then turns.
+            is_bid = self._random.random() < (0.25 if self._resting == "B" else 0.75)
             away = self._random.choice((0, 0, 1, 2, 5))
-            inside = 1 if ask - bid > 1 and self._random.random() < 0.7 else 0
-            price = bid + inside - away if is_bid else ask - inside + away
+            if ask - bid > 1:
+                away = -self._random.randint(1, ask - bid - 1)
+            price = bid - away if is_bid else ask + away
             self._add("B" if is_bid else "A", price, self._random.randint(1, 9), at_ns)
 
     def _sweep(self, resting: str, size: int, at_ns: int) -> None:

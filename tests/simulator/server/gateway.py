@@ -143,11 +143,12 @@ class RawHub:
         await self.send({"type": 1, "invocationId": "1", "target": method, "arguments": arguments})
         return await self.next()
 
-    async def closed(self) -> int | None:
-        """Wait for the end of the connection; its WebSocket close code."""
+    async def closed(self) -> int:
+        """Wait for the server's close frame; its code."""
         message = await asyncio.wait_for(self.socket.receive(), PATIENCE_S)
-        assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED), message
-        return self.socket.close_code
+        assert message.type is aiohttp.WSMsgType.CLOSE, message
+        code: int = message.data
+        return code
 
 
 @contextlib.asynccontextmanager

@@ -109,7 +109,7 @@ async def test_drops_one_hub_without_a_word(gateway: Gateway) -> None:
     token = await gateway.login()
     user, market = await gateway.connect("user", token), await gateway.connect("market", token)
     gateway.server.drop_connections("user")
-    with pytest.raises(AssertionError, match="CLOSED|ERROR"):
+    with pytest.raises(AssertionError, match=r"CLOSED|ERROR"):
         await user.next()
     await silence(market)
     assert gateway.server.connection_count("user") == 0

@@ -45,6 +45,9 @@ class FakeClock:
     def now_ns(self) -> int:
         return self.ns
 
+    def call_at(self, at_ns: int, callback: Callable[[], None]) -> Callable[[], None]:
+        raise AssertionError("the client asks for no wake-ups")
+
     def advance(self, seconds: float) -> None:
         self.ns += round(seconds * SECOND_NS)
 

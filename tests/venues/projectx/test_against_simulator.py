@@ -45,6 +45,9 @@ class MachineClock:
     def now_ns(self) -> int:
         return time.time_ns()
 
+    def call_at(self, at_ns: int, callback: Callable[[], None]) -> Callable[[], None]:
+        raise AssertionError("the client asks for no wake-ups")
+
 
 class World:
     """A simulated gateway, the client guarding its account, and the trader's own access to it."""

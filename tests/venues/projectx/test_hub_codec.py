@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -144,7 +145,7 @@ def test_gives_the_same_messages_wherever_the_bytes_are_cut(sent: list[dict[str,
     whole = shown(opened().feed(stream))
     bounds = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     codec = opened()
-    pieces = [message for a, b in zip(bounds, bounds[1:], strict=False) for message in codec.feed(stream[a:b])]
+    pieces = [message for a, b in pairwise(bounds) for message in codec.feed(stream[a:b])]
     assert shown(pieces) == whole
     assert len(whole) == len(sent)
 

@@ -2,7 +2,6 @@
 
 import re
 from enum import StrEnum
-from numbers import Number
 
 from risk_manager.domain.instrument import MICROS_PER_USD
 from risk_manager.rules._options.faults import Refused
@@ -87,9 +86,12 @@ def _scaled(value: object, digits: int) -> int | None:
         text = value
     elif isinstance(value, int):
         text = str(value)
-    elif isinstance(value, Number):
-        # A float's shortest spelling is what the trader typed; a Decimal may carry an exponent.
-        text = repr(value) if isinstance(value, float) else format(value, "f")
+    elif isinstance(value, float):
+        # Its shortest spelling is what the trader typed.
+        text = float.__repr__(value)
+    elif hasattr(value, "as_tuple"):
+        # A Decimal, which the core does not import; it may carry an exponent.
+        text = format(value, "f")
     else:
         return None
     match = _PLAIN.fullmatch(text)

@@ -47,9 +47,7 @@ def _datetime(plain: str, text: str, zone: tzinfo | None) -> datetime:
     if moment.tzinfo is not None:
         return moment
     if zone is None:
-        raise ValueError(
-            f"{text!r} names no time zone; add one (...T23:00:00Z) or name the zone of the file")
-        )
+        raise ValueError(f"{text!r} names no time zone; add one (...T23:00:00Z) or name the zone of the file")
     local = moment.replace(tzinfo=zone)
     if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != moment:
         raise ValueError(f"{text!r} does not exist in {zone}: the clock jumps over it")

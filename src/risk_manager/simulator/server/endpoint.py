@@ -34,6 +34,15 @@ class HubEndpoint:
         self._new_id = new_id
         self._unused: dict[str, float] = {}
         self._active: set[str] = set()
+        self._open: set[HubConnection] = set()
+
+    def close(self) -> None:
+        """Close every connection with a type 7; cut those that have not shaken hands."""
+        shaken = self.hub.connections
+        for connection in self._open.difference(shaken):
+            connection.drop()
+        for connection in shaken:
+            connection.close(allow_reconnect=True)
 
     async def handle(self, request: web.Request, user: str, *, is_negotiation: bool) -> web.StreamResponse:
         """Answer one authenticated request."""
@@ -93,9 +102,11 @@ class HubEndpoint:
             if transport is None:
                 return socket
             connection = HubConnection(socket, transport, user, self._settings)
+            self._open.add(connection)
             try:
                 await connection.run(self.hub.add, self.hub.serve)
             finally:
+                self._open.discard(connection)
                 self.hub.remove(connection)
         finally:
             if connection_id is not None:

@@ -90,9 +90,8 @@ class SimServer:
         if self._runner is None:
             return
         self._broadcast.stop()
-        for hub in self._hubs(None):
-            for connection in hub.connections:
-                connection.close(allow_reconnect=True)
+        for endpoint in self._endpoints.values():
+            endpoint.close()
         runner, self._runner = self._runner, None
         await runner.cleanup()
 

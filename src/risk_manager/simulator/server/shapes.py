@@ -5,6 +5,7 @@ integers, never through a float, in minimal form.
 """
 
 from collections.abc import Callable, Collection
+from functools import lru_cache
 
 import msgspec
 
@@ -55,6 +56,7 @@ def decimal_text(value: int, digits: int) -> str:
     return f"{sign}{whole}.{fraction:0{digits}d}".rstrip("0")
 
 
+@lru_cache(maxsize=8192)
 def number(value: int, digits: int) -> msgspec.Raw:
     """`decimal_text` as a JSON number."""
     return msgspec.Raw(decimal_text(value, digits).encode("ascii"))

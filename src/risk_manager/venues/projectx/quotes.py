@@ -17,12 +17,13 @@ from risk_manager.venues.projectx.wire import BadRecord, Fields, QuoteBody
 
 _MISS_MAX = 1e-3
 _TICKS_MAX = 1e12
+_PRICES_MAX = 10_000
 
 
 class _Merged:
     """The running quote of one contract and who listens to it."""
 
-    __slots__ = ("ask", "bid", "contract_id", "is_checked", "last", "listeners", "quote", "ticks_per_unit")
+    __slots__ = ("contract_id", "is_checked", "listeners", "quote", "ticks_of", "ticks_per_unit")
 
     def __init__(self, contract_id: str) -> None:
         self.contract_id = contract_id
@@ -30,8 +31,8 @@ class _Merged:
         self.quote = Quote(contract_id, None, None, None, 0)
         self.ticks_per_unit = 0.0
         self.is_checked = False
-        # The prices as they last came, so that an unchanged one is not converted again.
-        self.bid = self.ask = self.last = 0.0
+        # The few prices a market moves among, converted and checked once.
+        self.ticks_of: dict[float, int] = {}
 
 
 class Quotes:
@@ -65,10 +66,16 @@ class Quotes:
         """Every contract somebody listens to."""
         return tuple(self._by_contract)
 
+    def forget_prices(self) -> None:
+        """Start the merging anew: after a gap, an old bid beside a new ask would pass for a quote."""
+        for merged in self._by_contract.values():
+            merged.quote = Quote(merged.contract_id, None, None, None, merged.quote.at_ns)
+
     def forget_scales(self) -> None:
         """Take the tick sizes from the contract records again."""
         for merged in self._by_contract.values():
-            merged.ticks_per_unit = merged.bid = merged.ask = merged.last = 0.0
+            merged.ticks_per_unit = 0.0
+            merged.ticks_of.clear()
 
     def on_record(self, record: bytes) -> None:
         """A whole GatewayQuote record in the venue's usual spelling; any other spelling takes the slow way."""
@@ -83,8 +90,12 @@ class Quotes:
         if not merged.is_checked:
             # Unknown members are looked for in each contract's first frame only: it carries all of them.
             merged.is_checked = True
-            self._check_members(record)
-        self._merge(merged, body)
+            self._on_unusual_record(record)
+        elif body.best_bid is None and body.best_ask is None and body.last_price is None:
+            # No price at all: it may be in an envelope.
+            self._on_unusual_record(record)
+        else:
+            self._merge(merged, body)
 
     def on_arguments(self, arguments: msgspec.Raw) -> None:
         """The arguments of a GatewayQuote: a contract id, then records bare, enveloped or listed."""
@@ -108,16 +119,9 @@ class Quotes:
         else:
             self.on_arguments(arguments)
 
-    def _check_members(self, record: bytes) -> None:
-        fields = wire.decode_any(record)["arguments"][1]
-        self._reader.drift_in_quote(fields)
-
     def _merge(self, merged: _Merged, body: QuoteBody) -> None:
-        scale = merged.ticks_per_unit
-        if scale == 0.0:
-            scale = self._scale(merged)
-            if scale == 0.0:
-                return
+        if merged.ticks_per_unit == 0.0 and not self._find_scale(merged):
+            return
         received_ns = self._now_ns()
         quote = merged.quote
         bid, ask, last = body.best_bid, body.best_ask, body.last_price
@@ -125,12 +129,13 @@ class Quotes:
         if not (bid or ask or last):
             return
         bid_ticks, ask_ticks, last_ticks = quote.bid_ticks, quote.ask_ticks, quote.last_ticks
-        if bid and bid != merged.bid and (ticks := self._ticks(bid, scale, merged)) is not None:
-            merged.bid, bid_ticks = bid, ticks
-        if ask and ask != merged.ask and (ticks := self._ticks(ask, scale, merged)) is not None:
-            merged.ask, ask_ticks = ask, ticks
-        if last and last != merged.last and (ticks := self._ticks(last, scale, merged)) is not None:
-            merged.last, last_ticks = last, ticks
+        known = merged.ticks_of
+        if bid and (ticks := known.get(bid) or self._ticks(bid, merged)) is not None:
+            bid_ticks = ticks
+        if ask and (ticks := known.get(ask) or self._ticks(ask, merged)) is not None:
+            ask_ticks = ticks
+        if last and (ticks := known.get(last) or self._ticks(last, merged)) is not None:
+            last_ticks = ticks
         at_ns = self._at_ns(body, received_ns)
         if at_ns < quote.at_ns:
             at_ns = quote.at_ns
@@ -138,12 +143,15 @@ class Quotes:
         for account_id in merged.listeners:
             self._deliver(QuoteUpdated(account_id, quote, at_ns, received_ns))
 
-    def _ticks(self, price: float, scale: float, merged: _Merged) -> int | None:
+    def _ticks(self, price: float, merged: _Merged) -> int | None:
         """A price in ticks, None where it is off the grid. The member is dropped then, the others are kept."""
-        exact = price * scale
+        exact = price * merged.ticks_per_unit
         if -_TICKS_MAX < exact < _TICKS_MAX:
             ticks = round(exact)
             if -_MISS_MAX < exact - ticks < _MISS_MAX:
+                if len(merged.ticks_of) >= _PRICES_MAX:
+                    merged.ticks_of.clear()
+                merged.ticks_of[price] = ticks
                 return ticks
         self._problems.note("off_grid_price", f"quote {price} of {merged.contract_id}")
         return None
@@ -163,13 +171,13 @@ class Quotes:
             return self._time.now_ns(received_ns)
         return at_ns
 
-    def _scale(self, merged: _Merged) -> float:
+    def _find_scale(self, merged: _Merged) -> bool:
         contract = self._contract_of(merged.contract_id)
         if contract is None:
             self._problems.note_once("quote_of_unknown_contract", merged.contract_id)
-            return 0.0
+            return False
         merged.ticks_per_unit = NANOS_PER_UNIT / contract.instrument.tick_size_nanos
-        return merged.ticks_per_unit
+        return True
 
 
 class _Arguments(msgspec.Struct):

@@ -145,6 +145,7 @@ class ProjectXVenue:
 
     def _market_hub(self, feed: Feed) -> HubSession:
         async def on_open(connection: HubConnection) -> None:
+            feed.quotes.forget_prices()
             await self._keep_subscribing(feed, connection)
 
         return HubSession(

@@ -1,0 +1,115 @@
+"""The daemon: one venue connection, any number of guarded accounts, the local API."""
+
+import asyncio
+import gc
+import os
+from collections.abc import Callable
+
+import structlog
+
+from risk_manager.domain.decision import Decision
+from risk_manager.domain.events import Event
+from risk_manager.ports.clock import Clock
+from risk_manager.ports.journal import Journal
+from risk_manager.ports.venue import Venue
+from risk_manager.runtime.guard import Guard
+from risk_manager.runtime.status import DaemonStatus, account_status, iso
+from risk_manager.web.api import LocalApi
+
+RESTART_S = 1.0
+
+log = structlog.get_logger("daemon")
+
+
+class Daemon:
+    """Runs the guards until stopped. Implements `web.api.StatusSource`."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        journal: Journal,
+        guards: tuple[Guard, ...],
+        clock: Clock,
+        *,
+        revision: str,
+        version: str,
+        api_port: int | None,
+        on_listening: Callable[[int], None] | None = None,
+    ) -> None:
+        self.guards = guards
+        self._by_account = {guard.account_id: guard for guard in guards}
+        self._venue = venue
+        self._journal = journal
+        self._clock = clock
+        self._revision = revision
+        self._version = version
+        self._started_ns = clock.now_ns()
+        self._api = LocalApi(self, api_port) if api_port is not None else None
+        self._on_listening = on_listening
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Guard until `stop` is called, then save and close everything.
+
+        Raises:
+            OSError: the API's port is taken.
+        """
+        if self._api is not None:
+            port = await self._api.start()
+            if self._on_listening is not None:
+                self._on_listening(port)
+        for guard in self.guards:
+            guard.start()
+        # What is alive now stays: a full collection over it would stop the loop for milliseconds in the session.
+        gc.collect()
+        gc.freeze()
+        connection = asyncio.create_task(self._keep_connected())
+        try:
+            await self._stop.wait()
+        finally:
+            for guard in self.guards:
+                await guard.stop()
+            connection.cancel()
+            await asyncio.gather(connection, return_exceptions=True)
+            if self._api is not None:
+                await self._api.stop()
+            await self._venue.close()
+            await self._journal.close()
+
+    def stop(self) -> None:
+        """Let `run` end; lockouts stay in force, positions stay as they are."""
+        self._stop.set()
+
+    def status(self) -> DaemonStatus:
+        """The daemon and its accounts as they are now."""
+        now_ns = self._clock.now_ns()
+        return DaemonStatus(
+            version=self._version,
+            process_id=os.getpid(),
+            started_at=iso(self._started_ns),
+            configuration=self._revision,
+            accounts=tuple(account_status(guard, now_ns) for guard in self.guards),
+        )
+
+    async def decisions(self, account_id: str | None, most: int) -> tuple[Decision, ...]:
+        """The last committed decisions of one account or of all, oldest first."""
+        chosen = [guard.account_id for guard in self.guards if account_id in (None, guard.account_id, guard.name)]
+        found = [decision for key in chosen for decision in await self._journal.decisions(key, most=most)]
+        found.sort(key=lambda decision: decision.cause.received_ns if decision.cause is not None else 0)
+        return tuple(found[-most:])
+
+    def _deliver(self, event: Event) -> None:
+        guard = self._by_account.get(event.account_id)
+        if guard is not None:
+            guard.deliver(event)
+
+    async def _keep_connected(self) -> None:
+        """The venue reconnects by itself; should its task end all the same, that is a bug, and it begins again."""
+        while True:
+            try:
+                await self._venue.run(tuple(self._by_account), self._deliver)
+            except Exception as error:  # noqa: BLE001  # guarding goes on over REST polls while this restarts
+                log.critical("venue connection ended", error=repr(error), exc_info=error)
+                for guard in self.guards:
+                    guard.health.fault("venue connection", repr(error))
+            await asyncio.sleep(RESTART_S)

@@ -1,0 +1,324 @@
+"""One guarded account at work: events in, decisions committed, actions sent, outcomes back in."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from risk_manager.domain.actions import Action, TakeSnapshot
+from risk_manager.domain.decision import Decision
+from risk_manager.domain.events import (
+    ConnectionChanged,
+    Event,
+    Link,
+    QuoteUpdated,
+    TimerFired,
+)
+from risk_manager.domain.fill import Fill
+from risk_manager.engine import Engine, EngineSettings
+from risk_manager.ports.clock import Clock
+from risk_manager.ports.journal import Journal, JournalUnavailable
+from risk_manager.ports.venue import Venue
+from risk_manager.runtime.enforcements import EnforcementLog, Timing
+from risk_manager.runtime.health import GuardState, Health
+from risk_manager.runtime.inbox import Inbox
+
+COMMIT_BUDGET_S = 0.25
+"""How long a commit may hold up the actions (design law 5): after that the guard acts from memory and says so."""
+
+SAVE_EVERY_NS = 1_000_000_000
+RECOMMIT_S = 1.0
+STOP_S = 2.0
+
+DecisionListener = Callable[["Guard", Decision, Timing], None]
+
+log = structlog.get_logger("guard")
+
+
+class Guard:
+    """Runs one engine against a venue and a journal. All on one event loop; events are taken strictly one by one.
+
+    A step with a decision is committed before its actions go out and before the next event is looked at. Actions then
+    run by themselves; their outcomes come back through the inbox.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        settings: EngineSettings,
+        venue: Venue,
+        journal: Journal,
+        clock: Clock,
+        stopwatch: Callable[[], int],
+        *,
+        poll_ns: int,
+        listeners: tuple[DecisionListener, ...] = (),
+    ) -> None:
+        self.name = name
+        self.engine = engine
+        self.settings = settings
+        self.health = Health()
+        self.enforcements = EnforcementLog()
+        self._venue = venue
+        self._journal = journal
+        self._clock = clock
+        self._stopwatch = stopwatch
+        self._poll_ns = poll_ns
+        self._listeners = listeners
+        self._inbox = Inbox()
+        self._is_busy = False
+        self._is_stopping = False
+        self._uncommitted: list[Decision] = []
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._duties: set[asyncio.Task[Any]] = set()
+        self._timer_ns: int | None = None
+        self._cancel_timer: Callable[[], None] | None = None
+        self._cancel_poll: Callable[[], None] | None = None
+        self._cancel_save: Callable[[], None] | None = None
+        self._saved_fills: dict[str, Fill] = {}
+
+    @classmethod
+    async def recovered(
+        cls,
+        name: str,
+        settings: EngineSettings,
+        venue: Venue,
+        journal: Journal,
+        clock: Clock,
+        stopwatch: Callable[[], int],
+        *,
+        poll_ns: int,
+        listeners: tuple[DecisionListener, ...] = (),
+    ) -> "Guard":
+        """A guard that continues where the journal's last one stopped: the same lockouts, the same open intents."""
+        known = await journal.recover(settings.account_id)
+        engine = Engine.restore(
+            settings,
+            known.snapshot,
+            sequence=known.sequence,
+            lockouts=known.lockouts,
+            intents=known.open_intents,
+        )
+        return cls(name, engine, settings, venue, journal, clock, stopwatch, poll_ns=poll_ns, listeners=listeners)
+
+    @property
+    def account_id(self) -> str:
+        return self.settings.account_id
+
+    @property
+    def state(self) -> GuardState:
+        return self.health.state(
+            is_synced=self.engine.account.is_synced,
+            is_locked=bool(self.engine.account.lockouts),
+            is_stopping=self._is_stopping,
+        )
+
+    @property
+    def calls_under_way(self) -> int:
+        """Venue calls without an outcome yet."""
+        return len(self._calls)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every event so far has been dealt with, except for venue calls under way."""
+        return not self._is_busy and not len(self._inbox)
+
+    @property
+    def coalesced_quotes(self) -> int:
+        return self._inbox.coalesced
+
+    def start(self) -> None:
+        """Begin: what was in flight before this process is unknown now; snapshots are read at a constant rate."""
+        now_ns = self._clock.now_ns()
+        self.deliver(ConnectionChanged(self.account_id, Link.REST, False, "starting", 0, now_ns))
+        self.health.link(Link.REST, is_up=True, reason="")
+        self._cancel_poll = self._clock.call_at(now_ns + self._poll_ns, self._poll)
+
+    def deliver(self, event: Event) -> None:
+        """Take an event; it is handled at once unless another is being dealt with. Never blocks, never raises."""
+        arrived_ns = self._stopwatch()
+        if self._is_busy or len(self._inbox):
+            self._inbox.put(event, arrived_ns)
+        else:
+            self._handle(event, arrived_ns)
+        if not self._is_busy and len(self._inbox):
+            self._drain()
+
+    async def stop(self) -> None:
+        """Finish the step under way, save, and say what stays open. Lockouts stay; nothing is closed by stopping."""
+        self._is_stopping = True
+        for cancel in (self._cancel_timer, self._cancel_poll, self._cancel_save):
+            if cancel is not None:
+                cancel()
+        if self._duties:
+            await asyncio.wait(self._duties, timeout=STOP_S)
+        for task in (*self._calls, *self._duties):
+            task.cancel()
+        await asyncio.gather(*self._calls, *self._duties, return_exceptions=True)
+        await self._save_now()
+        log.info(
+            "guard stopped",
+            account=self.name,
+            lockouts=len(self.engine.account.lockouts),
+            open_positions=len(self.engine.account.holdings),
+            open_intents=len(self.engine.enforcer.open_intents),
+        )
+
+    # -- one step -----------------------------------------------------------------------------------------------
+
+    def _handle(self, event: Event, arrived_ns: int) -> None:
+        try:
+            decision = self.engine.receive(event)
+        except Exception as error:  # noqa: BLE001  # a bug of ours on one event must not end the guarding
+            self._alarm(error)
+            return
+        if isinstance(event, ConnectionChanged):
+            self.health.link(event.link, is_up=event.is_up, reason=event.reason)
+        if decision:
+            self._is_busy = True
+            detection_ns = self._stopwatch() - arrived_ns
+            self._duty(self._carry_out(decision, detection_ns))
+        if not isinstance(event, QuoteUpdated):
+            self._save_soon()
+        self._set_timer()
+
+    def _drain(self) -> None:
+        while not self._is_busy:
+            waiting = self._inbox.take()
+            if waiting is None:
+                return
+            self._handle(*waiting)
+
+    async def _carry_out(self, decision: Decision, detection_ns: int) -> None:
+        """Commit, act, and go on with the next event."""
+        try:
+            begun_ns = self._stopwatch()
+            self._uncommitted.append(decision)
+            await self._commit()
+            timing = Timing(detection_ns, self._stopwatch() - begun_ns)
+            for action in decision.actions:
+                self._call(self._act(action))
+            self.enforcements.take(decision, timing, self.engine.account)
+            for listener in self._listeners:
+                listener(self, decision, timing)
+        finally:
+            self._is_busy = False
+        self._drain()
+
+    async def _commit(self) -> None:
+        """Make everything decided so far durable, within the budget; a broken disk never delays a flatten."""
+        attempt = asyncio.ensure_future(self._commit_all())
+        await asyncio.wait((attempt,), timeout=COMMIT_BUDGET_S)
+        if not attempt.done():
+            self._keep(attempt)
+            self._journal_failed("the disk did not answer in time")
+
+    async def _commit_all(self) -> None:
+        while self._uncommitted:
+            decision = self._uncommitted[0]
+            try:
+                await self._journal.commit(decision)
+            except JournalUnavailable as error:
+                self._journal_failed(str(error))
+                return
+            if self._uncommitted and self._uncommitted[0] is decision:
+                self._uncommitted.pop(0)
+        self.health.fault("journal", None)
+
+    def _journal_failed(self, text: str) -> None:
+        if not any(item.startswith("journal:") for item in self.health.missing):
+            log.critical("journal unavailable, acting from memory", account=self.name, error=text)
+            self._keep(asyncio.ensure_future(self._recommit()))
+        self.health.fault("journal", text)
+
+    async def _recommit(self) -> None:
+        while self._uncommitted:
+            await asyncio.sleep(RECOMMIT_S)
+            await self._commit_all()
+
+    async def _act(self, action: Action) -> None:
+        if isinstance(action, TakeSnapshot):
+            self.deliver(await self._venue.snapshot(self.account_id, full=action.full))
+        else:
+            self.deliver(await self._venue.execute(self.account_id, action))
+
+    # -- time ---------------------------------------------------------------------------------------------------
+
+    def _set_timer(self) -> None:
+        due_ns = self.engine.next_deadline_ns()
+        if due_ns == self._timer_ns or self._is_stopping:
+            return
+        if self._cancel_timer is not None:
+            self._cancel_timer()
+            self._cancel_timer = None
+        self._timer_ns = due_ns
+        if due_ns is not None:
+            # A deadline that has passed without moving must not spin the loop.
+            self._cancel_timer = self._clock.call_at(max(due_ns, self._clock.now_ns() + 1_000_000), self._wake)
+
+    def _wake(self) -> None:
+        self._timer_ns = None
+        self._cancel_timer = None
+        self.deliver(TimerFired(self.account_id, 0, self._clock.now_ns()))
+
+    def _poll(self) -> None:
+        """Read a full snapshot at a constant rate, on the calmest and on the worst day (design law 4)."""
+        self._call(self._act_poll())
+        self._cancel_poll = self._clock.call_at(self._clock.now_ns() + self._poll_ns, self._poll)
+
+    async def _act_poll(self) -> None:
+        self.deliver(await self._venue.snapshot(self.account_id, full=True))
+
+    # -- saving -------------------------------------------------------------------------------------------------
+
+    def _save_soon(self) -> None:
+        if self._cancel_save is None and not self._is_stopping:
+            self._cancel_save = self._clock.call_at(
+                self._clock.now_ns() + SAVE_EVERY_NS, lambda: self._duty(self._save_now())
+            )
+
+    async def _save_now(self) -> None:
+        self._cancel_save = None
+        account = self.engine.account
+        fills = {fill.id: fill for fill in account.fills}
+        changed = tuple(fill for key, fill in fills.items() if self._saved_fills.get(key) != fill)
+        try:
+            await self._journal.save(self.account_id, account.day.label, changed, self.engine.snapshot())
+        except JournalUnavailable as error:
+            log.error("state not saved", account=self.name, error=str(error))
+            return
+        self._saved_fills = fills
+
+    # -- tasks --------------------------------------------------------------------------------------------------
+
+    def _call(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._calls.add(task)
+        task.add_done_callback(self._called)
+
+    def _duty(self, work: Coroutine[Any, Any, None]) -> None:
+        self._keep(asyncio.ensure_future(work))
+
+    def _keep(self, task: asyncio.Future[None]) -> None:
+        assert isinstance(task, asyncio.Task)
+        self._duties.add(task)
+        task.add_done_callback(self._duty_done)
+
+    def _called(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(task)
+        self._alarm_if_failed(task)
+
+    def _duty_done(self, task: asyncio.Task[Any]) -> None:
+        self._duties.discard(task)
+        self._alarm_if_failed(task)
+
+    def _alarm_if_failed(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._alarm(error)
+
+    def _alarm(self, error: BaseException) -> None:
+        """An exception that gets here is a bug of ours: say so loudly and go on guarding."""
+        log.critical("internal error", account=self.name, error=repr(error), exc_info=error)
+        self.health.fault("internal error", repr(error))

@@ -1,0 +1,57 @@
+"""The state of a guard, as every screen shows it."""
+
+from enum import StrEnum
+
+from risk_manager.domain.events import Link
+
+
+class GuardState(StrEnum):
+    """STARTING until a snapshot was read; BLIND when neither REST nor the user hub tells anything."""
+
+    STARTING = "starting"
+    ARMED = "armed"
+    DEGRADED = "degraded"
+    BLIND = "blind"
+    LOCKED = "locked"
+    STOPPING = "stopping"
+
+
+class Health:
+    """What is missing, by name; nothing missing is healthy."""
+
+    def __init__(self) -> None:
+        self._links: dict[Link, tuple[bool, str]] = {}
+        self._faults: dict[str, str] = {}
+
+    def link(self, link: Link, *, is_up: bool, reason: str) -> None:
+        self._links[link] = (is_up, reason)
+
+    def fault(self, name: str, text: str | None) -> None:
+        """Note a fault under a name, or with None that it is gone."""
+        if text is None:
+            self._faults.pop(name, None)
+        else:
+            self._faults[name] = text
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What is not as it should be, one line each."""
+        down = [f"{link}: {reason}" for link, (is_up, reason) in self._links.items() if not is_up]
+        return (*down, *(f"{name}: {text}" for name, text in self._faults.items()))
+
+    def is_blind(self) -> bool:
+        """Whether the links that tell positions are all known to be down."""
+        telling = [self._links.get(link, (True, "")) for link in (Link.REST, Link.USER_HUB)]
+        return not any(is_up for is_up, _ in telling)
+
+    def state(self, *, is_synced: bool, is_locked: bool, is_stopping: bool) -> GuardState:
+        """The one word for the screen; what is wrong comes before what is locked."""
+        if is_stopping:
+            return GuardState.STOPPING
+        if self.is_blind():
+            return GuardState.BLIND
+        if not is_synced:
+            return GuardState.STARTING
+        if is_locked:
+            return GuardState.LOCKED
+        return GuardState.DEGRADED if self.missing else GuardState.ARMED

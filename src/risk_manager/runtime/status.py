@@ -1,0 +1,206 @@
+"""What the daemon tells about itself and its accounts, in a trader's units: dollars, prices, ISO times."""
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from risk_manager.domain.contract import Contract
+from risk_manager.domain.finding import Gauge, Unit
+from risk_manager.domain.instrument import MICROS_PER_USD, NANOS_PER_UNIT
+from risk_manager.domain.lockout import Lockout
+from risk_manager.domain.order import Order
+from risk_manager.engine.book import Book
+from risk_manager.runtime.enforcements import Enforcement
+from risk_manager.runtime.guard import Guard
+
+NS_PER_S = 1_000_000_000
+LAST_ENFORCEMENTS = 20
+
+
+class PositionStatus(msgspec.Struct, frozen=True):
+    contract: str
+    symbol: str
+    net_contracts: int
+    average_price: float | None
+    mark_bid: float | None
+    mark_ask: float | None
+    unrealized_usd: float | None
+    quote_age_s: float | None
+
+
+class OrderStatusLine(msgspec.Struct, frozen=True):
+    id: str
+    symbol: str
+    side: str
+    type: str
+    status: str
+    remaining: int
+    limit_price: float | None
+    stop_price: float | None
+
+
+class LockoutStatus(msgspec.Struct, frozen=True):
+    """`until` is None for a lockout that only its condition ends; `remaining_s` is counted by the venue's clock."""
+
+    scope: str
+    rule: str
+    kind: str
+    reason: str
+    on_lock: str
+    set_at: str
+    until: str | None
+    remaining_s: float | None
+
+
+class LimitStatus(msgspec.Struct, frozen=True):
+    """How much of a limit is used: `used` and `limit` in `unit`, both >= 0, a limit of None is a ban."""
+
+    rule: str
+    label: str
+    used: float
+    limit: float
+    unit: str
+
+
+class AccountStatus(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    mode: str
+    state: str
+    missing: tuple[str, ...]
+    trading_day: str
+    day_ends: str
+    venue_time: str | None
+    can_trade: bool
+    balance_usd: float | None
+    realized_usd: float
+    fees_usd: float
+    unrealized_usd: float
+    day_pnl_usd: float
+    positions: tuple[PositionStatus, ...]
+    orders: tuple[OrderStatusLine, ...]
+    lockouts: tuple[LockoutStatus, ...]
+    limits: tuple[LimitStatus, ...]
+    open_intents: int
+    enforcements: tuple[Enforcement, ...]
+    last_sequence: int
+    coalesced_quotes: int
+
+
+class DaemonStatus(msgspec.Struct, frozen=True):
+    version: str
+    process_id: int
+    started_at: str
+    configuration: str
+    accounts: tuple[AccountStatus, ...]
+
+
+def account_status(guard: Guard, now_ns: int) -> AccountStatus:
+    """The account as the guard knows it now."""
+    account = guard.engine.account
+    net_micros = account.realized_micros - account.fees_micros + account.unrealized_micros
+    return AccountStatus(
+        id=account.id,
+        name=guard.name,
+        mode=guard.settings.mode,
+        state=guard.state,
+        missing=guard.health.missing,
+        trading_day=account.day.label,
+        day_ends=iso(account.day.end_ns),
+        venue_time=iso(account.now_ns) if account.now_ns else None,
+        can_trade=account.can_trade,
+        balance_usd=_usd(account.balance_micros),
+        realized_usd=account.realized_micros / MICROS_PER_USD,
+        fees_usd=account.fees_micros / MICROS_PER_USD,
+        unrealized_usd=account.unrealized_micros / MICROS_PER_USD,
+        day_pnl_usd=net_micros / MICROS_PER_USD,
+        positions=tuple(_position(holding, now_ns) for _, holding in sorted(account.holdings.items())),
+        orders=tuple(_order(order, account.contracts.get(order.contract_id)) for order in account.orders.values()),
+        lockouts=tuple(_lockout(lockout, account.now_ns) for lockout in account.lockouts),
+        limits=tuple(_limit(rule.name, gauge) for rule in guard.settings.rules for gauge in rule.gauges(account)),
+        open_intents=len(guard.engine.enforcer.open_intents),
+        enforcements=guard.enforcements.records[-LAST_ENFORCEMENTS:],
+        last_sequence=guard.engine.sequence,
+        coalesced_quotes=guard.coalesced_quotes,
+    )
+
+
+def iso(at_ns: int) -> str:
+    """UTC, ISO 8601 with milliseconds."""
+    seconds, rest = divmod(at_ns, NS_PER_S)
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1_000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def price(ticks: int | None, contract: Contract | None) -> float | None:
+    """A price in points; None where either is unknown."""
+    if ticks is None or contract is None:
+        return None
+    return ticks * contract.instrument.tick_size_nanos / NANOS_PER_UNIT
+
+
+def _position(holding: Book, now_ns: int) -> PositionStatus:
+    quote, contract = holding.quote, holding.contract
+    return PositionStatus(
+        contract=holding.contract_id,
+        symbol=contract.name if contract else holding.root,
+        net_contracts=holding.net_contracts,
+        average_price=_average(holding),
+        mark_bid=price(quote.bid_ticks, contract) if quote else None,
+        mark_ask=price(quote.ask_ticks, contract) if quote else None,
+        unrealized_usd=_usd(holding.unrealized_micros),
+        quote_age_s=round((now_ns - holding.quote_received_ns) / NS_PER_S, 3) if quote else None,
+    )
+
+
+def _average(holding: Book) -> float | None:
+    contract, cost_micros = holding.contract, holding.value_cost
+    if contract is None or cost_micros is None or holding.value_net == 0:
+        return None
+    ticks = cost_micros / (holding.value_net * contract.instrument.tick_value_micros)
+    return round(ticks * contract.instrument.tick_size_nanos / NANOS_PER_UNIT, 9)
+
+
+def _order(order: Order, contract: Contract | None) -> OrderStatusLine:
+    return OrderStatusLine(
+        id=order.id,
+        symbol=contract.name if contract else order.contract_id,
+        side=order.side,
+        type=order.type,
+        status=order.status,
+        remaining=order.remaining,
+        limit_price=price(order.limit_ticks, contract),
+        stop_price=price(order.stop_ticks, contract),
+    )
+
+
+def _lockout(lockout: Lockout, venue_ns: int) -> LockoutStatus:
+    until_ns = lockout.until_ns
+    return LockoutStatus(
+        scope=str(lockout.scope),
+        rule=lockout.rule,
+        kind=lockout.kind,
+        reason=lockout.reason,
+        on_lock=lockout.on_lock,
+        set_at=iso(lockout.set_ns),
+        until=iso(until_ns) if until_ns is not None else None,
+        remaining_s=max(0.0, (until_ns - venue_ns) / NS_PER_S) if until_ns is not None else None,
+    )
+
+
+def _limit(rule: str, gauge: Gauge) -> LimitStatus:
+    return LimitStatus(
+        rule, gauge.label, _amount(gauge.used, gauge.unit), _amount(gauge.limit, gauge.unit), _unit(gauge.unit)
+    )
+
+
+def _usd(micros: int | None) -> float | None:
+    return None if micros is None else micros / MICROS_PER_USD
+
+
+def _amount(value: int, unit: Unit) -> float:
+    return value / MICROS_PER_USD if unit is Unit.MICROS else value
+
+
+def _unit(unit: Unit) -> str:
+    return "usd" if unit is Unit.MICROS else unit.value

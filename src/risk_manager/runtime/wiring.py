@@ -1,0 +1,109 @@
+"""The one composition root: from a checked configuration to a daemon ready to run."""
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from risk_manager.config import AccountConfig, GuardConfig
+from risk_manager.domain.account import Account
+from risk_manager.domain.trading_day import TradingDays
+from risk_manager.enforcement.pacing import Pacing
+from risk_manager.engine import EngineSettings
+from risk_manager.persistence.sqlite_journal import SqliteJournal
+from risk_manager.ports.clock import Clock
+from risk_manager.runtime.clock import SystemClock, stopwatch_ns
+from risk_manager.runtime.daemon import Daemon
+from risk_manager.runtime.guard import DecisionListener, Guard
+from risk_manager.venues.projectx.transport import AiohttpTransport
+from risk_manager.venues.projectx.venue import ProjectXVenue
+
+POLL_S = 3.0
+"""Pause between two full snapshots of an account; four calls each, of 200 per minute."""
+
+POLL_CALLS_PER_MINUTE = 100
+CALLS_PER_SNAPSHOT = 4
+
+
+class AccountNotFound(Exception):
+    """A configured account is not among the user's active accounts; the message names those that are."""
+
+
+async def build_daemon(
+    config: GuardConfig,
+    *,
+    clock: Clock | None = None,
+    pacing: Pacing | None = None,
+    poll_s: float = POLL_S,
+    api_port: int | None = None,
+    clock_lead_max_s: float | None = None,
+    listeners: tuple[DecisionListener, ...] = (),
+    on_listening: Callable[[int], None] | None = None,
+) -> Daemon:
+    """A daemon for a configuration: the journal is open and recovered, the accounts are resolved.
+
+    Args:
+        clock: the system's where None.
+        poll_s: by `clock`; stretched for many accounts so that polling stays within its share of the call budget.
+        api_port: None takes the configured one.
+
+    Raises:
+        JournalUnavailable: another daemon runs on the data directory, or the disk refuses.
+        ProjectXError: the venue could not be asked for the accounts named by name.
+        AccountNotFound: an account name the venue does not list.
+    """
+    clock = clock or SystemClock()
+    venue = ProjectXVenue(config.venue_settings(), AiohttpTransport(), clock)
+    journal = await SqliteJournal.open(config.data_dir)
+    try:
+        account_ids = await _resolved(config.accounts, venue)
+        poll_ns = int(max(poll_s, _fair_poll_s(len(account_ids))) * 1_000_000_000)
+        guards = [
+            await Guard.recovered(
+                account.label,
+                _settings(account, account_id, config.trading_days, pacing),
+                venue,
+                journal,
+                clock,
+                stopwatch_ns,
+                poll_ns=poll_ns,
+                listeners=listeners,
+            )
+            for account, account_id in zip(config.accounts, account_ids, strict=True)
+        ]
+    except BaseException:
+        await venue.close()
+        await journal.close()
+        raise
+    return Daemon(
+        venue,
+        journal,
+        tuple(guards),
+        clock,
+        revision=config.revision,
+        version=version("risk-manager"),
+        api_port=config.api_port if api_port is None else api_port,
+        on_listening=on_listening,
+    )
+
+
+def _settings(account: AccountConfig, account_id: str, days: TradingDays, pacing: Pacing | None) -> EngineSettings:
+    return EngineSettings(account_id, days, account.rules, account.mode, pacing or Pacing())
+
+
+def _fair_poll_s(accounts: int) -> float:
+    return accounts * CALLS_PER_SNAPSHOT * 60 / POLL_CALLS_PER_MINUTE
+
+
+async def _resolved(accounts: Sequence[AccountConfig], venue: ProjectXVenue) -> tuple[str, ...]:
+    """Venue ids in the order of the accounts. Ids given are taken as they are: the venue need not answer for them."""
+    if all(account.id is not None for account in accounts):
+        return tuple(account.id for account in accounts if account.id is not None)
+    listed = await venue.accounts()
+    return tuple(account.id or _id_of(account.name or "", listed) for account in accounts)
+
+
+def _id_of(name: str, listed: tuple[Account, ...]) -> str:
+    for account in listed:
+        if account.name == name:
+            return account.id
+    names = ", ".join(sorted(account.name for account in listed)) or "none"
+    raise AccountNotFound(f"account {name!r} is not among the active accounts of this user: {names}")

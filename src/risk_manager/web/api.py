@@ -1,0 +1,99 @@
+"""The local, read-only HTTP API: what `trader` commands and the dashboard read. Loopback only.
+
+It answers only requests that name this machine (`Host`) and come from no foreign page (`Origin`), so neither a web
+page nor a rebound DNS name can read it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import msgspec
+from aiohttp import web
+
+STREAM_PERIOD_S = 0.25
+_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+
+class StatusSource(Protocol):
+    """Where the API reads: values that msgspec can write as JSON."""
+
+    def status(self) -> object:
+        """The daemon and its accounts as they are now."""
+
+    async def decisions(self, account_id: str | None, most: int) -> object:
+        """The last committed decisions, oldest first."""
+
+
+class LocalApi:
+    """The API on one loopback port."""
+
+    def __init__(self, source: StatusSource, port: int) -> None:
+        self._source = source
+        self._port = port
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> int:
+        """Listen and give back the port; 0 takes a free one.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        app = web.Application(middlewares=[self._guard_origin])
+        app.router.add_get("/api/status", self._status)
+        app.router.add_get("/api/decisions", self._decisions)
+        app.router.add_get("/api/stream", self._stream)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        self._port = self._runner.addresses[0][1]
+        return self._port
+
+    async def stop(self) -> None:
+        """Close the port; idempotent."""
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
+
+    @web.middleware
+    async def _guard_origin(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        allowed = {f"{host}:{self._port}" for host in _HOSTS}
+        origin = request.headers.get("Origin")
+        is_foreign = origin is not None and origin.removeprefix("http://") not in allowed
+        if request.host not in allowed or is_foreign or request.headers.get("Sec-Fetch-Site") == "cross-site":
+            return web.json_response({"error": "this API answers only to this machine"}, status=403)
+        response = await handler(request)
+        if not response.prepared:
+            response.headers["Cache-Control"] = "no-store"
+            response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return _json(self._source.status())
+
+    async def _decisions(self, request: web.Request) -> web.Response:
+        most = request.query.get("most", "50")
+        if not most.isascii() or not most.isdigit() or not 1 <= int(most) <= 1000:
+            return web.json_response({"error": "most: a whole number from 1 to 1000"}, status=400)
+        return _json(await self._source.decisions(request.query.get("account"), int(most)))
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events: the status whenever it differs, at most four times a second."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        await response.prepare(request)
+        before = b""
+        try:
+            while True:
+                now = msgspec.json.encode(self._source.status())
+                if now != before:
+                    await response.write(b"data: " + now + b"\n\n")
+                    before = now
+                await asyncio.sleep(STREAM_PERIOD_S)
+        except ConnectionResetError:
+            return response
+
+
+def _json(value: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
