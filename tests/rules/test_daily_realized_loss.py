@@ -349,6 +349,21 @@ def test_does_not_repeat_what_it_could_not_see() -> None:
     assert len(guarded.skipped) == 1
 
 
+@pytest.mark.parametrize(("basis", "used"), [("realized", 110), ("realized_plus_unrealized", 310), ("composite", 360)])
+def test_shows_how_much_of_the_day_is_lost(basis: str, used: int) -> None:
+    guarded = Guarded(rule(basis=basis))
+    venue = guarded.venue
+    guarded.feed(venue.result(-100, fees=10), venue.quote(ES, 5800), venue.quote(MNQ, 21000))
+    guarded.feed(venue.buys(ES, 1, 5800), venue.buys(MNQ, 1, 21000), venue.quote(ES, 5795), venue.quote(MNQ, 21025))
+    assert [(gauge.used, gauge.limit) for gauge in guarded.gauges] == [(micros(used), micros(500))]
+
+
+def test_shows_nothing_used_on_a_winning_day() -> None:
+    guarded = Guarded(rule())
+    guarded.feed(guarded.venue.result(100))
+    assert [gauge.used for gauge in guarded.gauges] == [0]
+
+
 @pytest.mark.parametrize("limit", [500, -500, "500", "-500.00", 500.0])
 def test_takes_the_limit_with_either_sign(limit: object) -> None:
     assert rule(limit=limit).limit_micros == micros(500)

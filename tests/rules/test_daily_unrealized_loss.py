@@ -439,6 +439,22 @@ def test_orders_one_close_however_often_the_quote_repeats() -> None:
     assert guarded.codes == ["UNREALIZED_LOSS"]
 
 
+@pytest.mark.parametrize(
+    ("scope", "shown"),
+    [
+        ("per_position", [("open loss ESH5", 250), ("open loss ESM5", 0), ("open loss MNQH5", 50)]),
+        ("per_instrument", [("open loss ESH5", 150), ("open loss MNQH5", 50)]),
+        ("total", [("open loss", 200)]),
+    ],
+)
+def test_shows_what_it_compares_with_the_limit(scope: str, shown: list[tuple[str, int]]) -> None:
+    guarded = holding(Guarded(rule(scope=scope)), (ES, 1, 5800), (ES_JUNE, 1, 5850), (MNQ, 1, 21000))
+    venue = guarded.venue
+    guarded.feed(venue.quote(ES, 5795), venue.quote(ES_JUNE, 5852), venue.quote(MNQ, 20975))
+    assert [(gauge.label, gauge.used) for gauge in guarded.gauges] == [(name, micros(used)) for name, used in shown]
+    assert {gauge.limit for gauge in guarded.gauges} == {micros(300)}
+
+
 def test_keeps_accounts_apart() -> None:
     mine, other = (Guarded(rule(), venue=Scenario(account_id)) for account_id in ("1001", "1002"))
     for guarded, bid in ((mine, 5794), (other, 5794.25)):

@@ -103,6 +103,16 @@ def test_is_silent_on_an_empty_day(rule_class: type[Rule]) -> None:
 
 
 @every_rule
+def test_shows_gauges_that_a_screen_can_draw(rule_class: type[Rule]) -> None:
+    guarded = Guarded(example(rule_class))
+    for event in busy_day(guarded.venue):
+        guarded.feed(event)
+        labels = [gauge.label for gauge in guarded.gauges]
+        assert len(set(labels)) == len(labels)
+        assert all(gauge.label and gauge.used >= 0 and gauge.limit >= 0 for gauge in guarded.gauges)
+
+
+@every_rule
 def test_asks_for_no_wake_up_that_is_already_past(rule_class: type[Rule]) -> None:
     """Else the daemon would wake it for ever."""
     guarded = Guarded(example(rule_class))

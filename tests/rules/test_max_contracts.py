@@ -274,6 +274,13 @@ def test_ignores_a_position_event_of_size_zero() -> None:
     assert guarded.findings == []
 
 
+def test_shows_the_count_and_the_limit() -> None:
+    guarded = holding(Guarded(rule(weighting="mini_equivalent", include_working_orders=True)), (ES, 2), (MNQ, 1))
+    assert [(gauge.used, gauge.limit, gauge.unit) for gauge in guarded.gauges] == [(3, 5, Unit.CONTRACTS)]
+    guarded.feed(guarded.venue.order(ES, Side.BUY, 1, limit=5700))
+    assert [gauge.used for gauge in guarded.gauges] == [4]
+
+
 def test_keeps_accounts_apart() -> None:
     mine, other = (Guarded(rule(), venue=Scenario(account_id)) for account_id in ("1001", "1002"))
     holding(mine, (ES, 6))

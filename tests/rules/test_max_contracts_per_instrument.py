@@ -167,6 +167,12 @@ def test_raises_no_second_enforcement_for_a_duplicate_event_or_a_restart() -> No
     assert [type(action) for action in guarded.actions].count(ReducePosition) == 1
 
 
+def test_shows_each_product_that_is_held() -> None:
+    guarded = holding(Guarded(rule()), (MNQ, 4), (ES, 1), (ES_JUNE, -1))
+    assert [(gauge.label, gauge.used, gauge.limit) for gauge in guarded.gauges] == [("ES", 2, 2), ("MNQ", 4, 10)]
+    assert holding(Guarded(rule(unknown_symbol_action="allow")), (CL, 1)).gauges == []
+
+
 def test_keeps_accounts_apart() -> None:
     mine, other = (Guarded(rule(), venue=Scenario(account_id)) for account_id in ("1001", "1002"))
     holding(mine, (ES, 3))

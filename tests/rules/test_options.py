@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
+from risk_manager.domain.finding import Gauge
 from risk_manager.domain.lockout import OnLock
 from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy
 from risk_manager.rules._options import (
@@ -70,6 +71,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
     def deadline_ns(self, state: Any) -> None:
         return None
+
+    def gauges(self, account: Any) -> tuple[Gauge, ...]:
+        return ()
 
 
 def built(**options: Any) -> Sample:

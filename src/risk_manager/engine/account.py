@@ -16,6 +16,7 @@ from risk_manager.domain.fill import Fill
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.order import Order
 from risk_manager.domain.position import Position
+from risk_manager.domain.quote import Quote
 from risk_manager.domain.trading_day import TradingDay, TradingDays
 from risk_manager.engine.book import Book
 
@@ -91,6 +92,11 @@ class AccountState:
         """The day's fills, voided ones included, oldest first."""
         today = (fill for fill in self._fills.values() if self._is_today(fill))
         return tuple(sorted(today, key=lambda fill: (fill.at_ns, fill.id)))
+
+    def quote_of(self, contract_id: str) -> Quote | None:
+        """The last quote of a contract, held or not."""
+        known = self._quotes.get(contract_id)
+        return known.quote if known is not None else None
 
     # -- folding ------------------------------------------------------------------------------------------------
 

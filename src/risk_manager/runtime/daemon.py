@@ -108,7 +108,7 @@ class Daemon:
         while True:
             try:
                 await self._venue.run(tuple(self._by_account), self._deliver)
-            except Exception as error:  # noqa: BLE001  # guarding goes on over REST polls while this restarts
+            except Exception as error:  # guarding goes on over REST polls while this restarts
                 log.critical("venue connection ended", error=repr(error), exc_info=error)
                 for guard in self.guards:
                     guard.health.fault("venue connection", repr(error))

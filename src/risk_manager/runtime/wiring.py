@@ -1,6 +1,7 @@
 """The one composition root: from a checked configuration to a daemon ready to run."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 from risk_manager.config import AccountConfig, GuardConfig
@@ -19,6 +20,7 @@ from risk_manager.venues.projectx.venue import ProjectXVenue
 POLL_S = 3.0
 """Pause between two full snapshots of an account; four calls each, of 200 per minute."""
 
+NO_API = -1
 POLL_CALLS_PER_MINUTE = 100
 CALLS_PER_SNAPSHOT = 4
 
@@ -43,7 +45,8 @@ async def build_daemon(
     Args:
         clock: the system's where None.
         poll_s: by `clock`; stretched for many accounts so that polling stays within its share of the call budget.
-        api_port: None takes the configured one.
+        api_port: None takes the configured one; NO_API starts none.
+        clock_lead_max_s: how far venue stamps may run ahead of its HTTP Date; None takes the venue adapter's own.
 
     Raises:
         JournalUnavailable: another daemon runs on the data directory, or the disk refuses.
@@ -51,7 +54,10 @@ async def build_daemon(
         AccountNotFound: an account name the venue does not list.
     """
     clock = clock or SystemClock()
-    venue = ProjectXVenue(config.venue_settings(), AiohttpTransport(), clock)
+    settings = config.venue_settings()
+    if clock_lead_max_s is not None:
+        settings = replace(settings, clock_lead_max_s=clock_lead_max_s)
+    venue = ProjectXVenue(settings, AiohttpTransport(), clock)
     journal = await SqliteJournal.open(config.data_dir)
     try:
         account_ids = await _resolved(config.accounts, venue)
@@ -80,7 +86,7 @@ async def build_daemon(
         clock,
         revision=config.revision,
         version=version("risk-manager"),
-        api_port=config.api_port if api_port is None else api_port,
+        api_port=None if api_port == NO_API else config.api_port if api_port is None else api_port,
         on_listening=on_listening,
     )
 

@@ -8,7 +8,7 @@ import msgspec
 from risk_manager.domain.actions import Action
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import Event
-from risk_manager.domain.finding import Breach, Finding, Skipped, Warning
+from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Warning
 from risk_manager.domain.lockout import Lockout
 from risk_manager.engine import Engine, EngineSettings, Mode
 from risk_manager.rules._base import Rule
@@ -78,6 +78,11 @@ class Guarded:
     @property
     def actions(self) -> list[Action]:
         return [action for decision in self.decisions for action in decision.actions]
+
+    @property
+    def gauges(self) -> list[Gauge]:
+        """What the rules show on the screens now."""
+        return [gauge for rule in self.settings.rules for gauge in rule.gauges(self.engine.account)]
 
     @property
     def lockouts(self) -> tuple[Lockout, ...]:

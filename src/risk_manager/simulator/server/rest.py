@@ -1,7 +1,7 @@
 """The REST pipeline: route, authenticate, count, bind, carry out, answer; in the order the venue checks."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import msgspec
 from aiohttp import web
@@ -14,6 +14,9 @@ from risk_manager.simulator.server.shapes import Row
 from risk_manager.simulator.server.tokens import Session
 
 PING_PATH = "status/ping"
+_ORDER_PATHS = frozenset(
+    {"order/place", "order/modify", "order/cancel", "position/closecontract", "position/partialclosecontract"}
+)
 
 
 class RestApi:
@@ -30,6 +33,7 @@ class RestApi:
         self._budget = CallBudget(settings.calls, settings.bar_calls)
         self._problems = 0
         self.delay_s = settings.rest_delay_s
+        self.hold: Callable[[], Awaitable[None]] | None = None
 
     async def handle(self, request: web.Request, path: str, session: Session | None) -> web.StreamResponse:
         """Answer one request.
@@ -48,6 +52,8 @@ class RestApi:
         if session is None and not operation.is_public:
             return unauthorized()
         body = await request.read()
+        if self.hold is not None and path in _ORDER_PATHS:
+            await self.hold()
         response = self._answer(operation, request, body, session)
         if self.delay_s > 0:
             await asyncio.sleep(self.delay_s)

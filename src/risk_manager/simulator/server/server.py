@@ -1,7 +1,7 @@
 """The simulated gateway: one port with the REST API and both hubs, and a handle for tests to make it misbehave."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import hdrs, web
 
@@ -128,6 +128,10 @@ class SimServer:
     def set_rest_delay(self, delay_s: float) -> None:
         """Answer REST calls that much later; they are carried out at once."""
         self._rest.delay_s = delay_s
+
+    def hold_orders(self, hold: Callable[[], Awaitable[None]] | None) -> None:
+        """Await `hold` before every call that places, changes or closes is carried out: latency in any time you like."""
+        self._rest.hold = hold
 
     def revoke_tokens(self) -> None:
         """Refuse every token issued so far; open sockets stay, as at the venue."""
