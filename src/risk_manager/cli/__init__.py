@@ -1,1 +1,21 @@
 """One file per command group: parses, calls, prints."""
+
+import typer
+
+from risk_manager.cli import demo, run, sim, trader
+
+app = typer.Typer(
+    name="risk-manager",
+    help="The guard that keeps futures traders from blowing up their accounts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.add_typer(sim.app, name="sim")
+app.add_typer(trader.app, name="trader")
+
+
+def main() -> None:
+    """The `risk-manager` command."""
+    app()

@@ -41,6 +41,10 @@ class HoldingView(Protocol):
         """The product, or the contract id while the contract is unknown."""
 
     @property
+    def position_id(self) -> str:
+        """The venue's id of this position, a new one after each flat; empty until the venue has stated it."""
+
+    @property
     def net_contracts(self) -> int:
         """Signed exposure, + long, never 0; amid a fill's burst the larger of what fills and position say."""
 

@@ -10,9 +10,22 @@ from risk_manager.domain.scope import Scope
 
 
 class Flat(msgspec.Struct, frozen=True, gc=False, tag="flat"):
-    """No position and no order in the scope."""
+    """No position and no order in the scope, whoever opens it and whenever."""
 
     scope: Scope
+
+
+class Closed(msgspec.Struct, frozen=True, tag="closed"):
+    """These positions of the scope closed, and the orders around them gone; one opened later is not meant.
+
+    Attributes:
+        position_ids: the venue's ids of the positions held at the breach.
+        before_ns: venue time of the breach; orders created later go only while one of the positions is still open.
+    """
+
+    scope: Scope
+    position_ids: tuple[str, ...]
+    before_ns: int
 
 
 class SizesAtMost(msgspec.Struct, frozen=True, tag="at_most"):
@@ -40,7 +53,7 @@ class OrdersGone(msgspec.Struct, frozen=True, tag="orders_gone"):
     scope: Scope
 
 
-Goal = Flat | SizesAtMost | NoOpeningOrders | OrdersGone
+Goal = Flat | Closed | SizesAtMost | NoOpeningOrders | OrdersGone
 
 
 class IntentState(StrEnum):

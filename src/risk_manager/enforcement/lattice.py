@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from risk_manager.domain.account import AccountView
-from risk_manager.domain.intent import Flat, Goal, NoOpeningOrders, OrdersGone, SizesAtMost
+from risk_manager.domain.intent import Closed, Flat, Goal, NoOpeningOrders, OrdersGone, SizesAtMost
 from risk_manager.domain.order import Order
 from risk_manager.enforcement.opening import is_opening, leaves_with_parent, net_after_fill
 
@@ -41,6 +41,8 @@ def size_limit(goal: Goal, contract_id: str, net_contracts: int, account: Accoun
     match goal:
         case Flat(scope):
             return 0 if scope.covers(contract_id, account.contracts.get(contract_id)) else UNLIMITED
+        case Closed():
+            return 0 if _is_meant(goal, contract_id, account) else UNLIMITED
         case SizesAtMost(targets):
             return min((target.size for target in targets if target.contract_id == contract_id), default=UNLIMITED)
         case NoOpeningOrders(scope, allowed):
@@ -70,8 +72,20 @@ def _is_excess(goal: Goal, order: Order, account: AccountView) -> bool:
                 return True
             limits = [target.size for target in targets if target.contract_id == order.contract_id]
             return bool(limits) and is_opening(order, net) and abs(net_after_fill(order, net)) > min(limits)
+        case Closed(scope, _, before_ns):
+            is_around = order.created_ns <= before_ns or _is_meant(goal, order.contract_id, account)
+            is_covered = scope.covers(order.contract_id, account.contracts.get(order.contract_id))
+            return is_around and is_covered and is_opening(order, net)
         case Flat(scope) | NoOpeningOrders(scope):
             return scope.covers(order.contract_id, account.contracts.get(order.contract_id)) and is_opening(order, net)
+
+
+def _is_meant(goal: Closed, contract_id: str, account: AccountView) -> bool:
+    """Whether what is held in the contract is still one of the positions the goal is about."""
+    holding = account.holdings.get(contract_id)
+    if holding is None or not goal.scope.covers(contract_id, holding.contract):
+        return False
+    return holding.position_id in goal.position_ids
 
 
 def merge(goals: Iterable[tuple[str, Goal]], account: AccountView) -> Merged:

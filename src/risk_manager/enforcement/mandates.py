@@ -2,26 +2,38 @@
 
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.finding import Breach
-from risk_manager.domain.intent import Flat, Goal, NoOpeningOrders, OrdersGone, SizesAtMost
+from risk_manager.domain.intent import Closed, Flat, Goal, NoOpeningOrders, OrdersGone, SizesAtMost
 from risk_manager.domain.lockout import Held, Lockout, OnLock
-from risk_manager.domain.scope import ACCOUNT
+from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.enforcement.lattice import excess_orders, size_limit
 from risk_manager.rules._base import Demand, LockUntil, Remedy
 
 
-def goal_of_breach(breach: Breach, remedy: Remedy) -> Goal | None:
-    """The goal a breach's remedy sets; None where the remedy only alerts."""
+def goal_of_breach(breach: Breach, remedy: Remedy, lockout: Lockout | None, account: AccountView) -> Goal | None:
+    """The goal a breach's remedy sets; None where the remedy only alerts.
+
+    Without a lockout a remedy concerns what is there at the breach; with one, what it locks stays empty.
+    """
+    if remedy.demand is Demand.ALERT:
+        return None
+    if lockout is not None and lockout.on_lock is OnLock.FLATTEN:
+        return Flat(ACCOUNT if remedy.demand is Demand.FLATTEN else lockout.scope)
     match remedy.demand:
-        case Demand.ALERT:
-            return None
         case Demand.CANCEL_ORDERS:
-            return OrdersGone(breach.cancels, breach.scope) if breach.cancels else NoOpeningOrders(breach.scope)
+            if breach.cancels:
+                return OrdersGone(breach.cancels, breach.scope)
+            return goal_of_lockout(lockout) if lockout is not None else NoOpeningOrders(breach.scope)
         case Demand.REDUCE:
             return SizesAtMost(breach.targets, breach.cancels)
         case Demand.CLOSE_POSITION:
-            return Flat(breach.scope)
+            return _closed(breach.scope, account)
         case Demand.FLATTEN:
-            return Flat(ACCOUNT)
+            return _closed(ACCOUNT, account)
+
+
+def _closed(scope: Scope, account: AccountView) -> Closed:
+    covered = (holding for key, holding in sorted(account.holdings.items()) if scope.covers(key, holding.contract))
+    return Closed(scope, tuple(holding.position_id for holding in covered), account.now_ns)
 
 
 def goal_of_lockout(lockout: Lockout) -> Goal:

@@ -112,7 +112,7 @@ class Book(msgspec.Struct):
     def _take(self, position: Position) -> None:
         self.venue_net = position.net_contracts
         self.venue_cost = position.cost_micros if position.net_contracts else 0
-        self.position_id = position.id
+        self.position_id = position.id if position.net_contracts else ""
         self.opened_ns = position.opened_ns
 
     def _settle(self, received_ns: int, *, by_fill: bool) -> None:

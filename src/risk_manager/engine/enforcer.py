@@ -5,7 +5,7 @@ import msgspec
 from risk_manager.domain.actions import TakeSnapshot
 from risk_manager.domain.events import Outcome, SnapshotTaken
 from risk_manager.domain.finding import Breach, Unit
-from risk_manager.domain.intent import Flat, Goal, Intent, IntentState
+from risk_manager.domain.intent import Flat, Goal, Intent, IntentState, SizesAtMost
 from risk_manager.domain.lockout import Lockout, LockoutRelease
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.enforcement.in_flight import Entry, InFlight
@@ -63,23 +63,28 @@ class Enforcer:
     def breached(self, step: Step, breach: Breach, remedy: Remedy, *, is_fresh: bool) -> None:
         """Take in a breach a rule reports, new or still holding."""
         key = (breach.rule, breach.code, breach.scope)
-        goal = goal_of_breach(breach, remedy)
+        fresh_lockout = lockout_of_breach(breach, remedy, self._account, step.id)
+        held_lockout = self._active(fresh_lockout)
+        goal = goal_of_breach(breach, remedy, held_lockout or fresh_lockout, self._account)
         work = self._open.get(key)
         if work is not None and goal is not None:
             self._join(key, work, breach, goal)
+            if held_lockout is None and fresh_lockout is not None:
+                self._lock(step, msgspec.structs.replace(fresh_lockout, intent_id=work.intent.id))
             return
-        lockout = lockout_of_breach(breach, remedy, self._account, step.id)
-        if lockout is not None and self._is_locked(lockout):
+        if held_lockout is not None and (
+            not is_fresh or held_lockout.joined(fresh_lockout or held_lockout) == held_lockout
+        ):
             return
         if goal is None:
             if is_fresh:
                 step.findings.append(breach)
-                self._lock(step, lockout)
+                self._lock(step, fresh_lockout)
         elif is_fresh or (not self._is_observing and not is_met(goal, self._account)):
             step.findings.append(breach)
             intent = self.open(step, breach, goal)
-            if lockout is not None:
-                self._lock(step, msgspec.structs.replace(lockout, intent_id=intent.id))
+            if fresh_lockout is not None:
+                self._lock(step, msgspec.structs.replace(fresh_lockout, intent_id=intent.id))
 
     def open(self, step: Step, breach: Breach, goal: Goal) -> Intent:
         """Open an intent for a breach; in observe mode it is only recorded."""
@@ -131,7 +136,7 @@ class Enforcer:
         if self._account.doubtful_since_ns() is not None:
             return
         for key, work in list(self._open.items()):
-            if not is_met(work.intent.goal, self._account):
+            if not self._is_reached(work):
                 continue
             proof, is_complete = after_snapshot(
                 looked(work.proof, True, self._account.received_ns),
@@ -151,15 +156,18 @@ class Enforcer:
         if self._account.lockouts:
             self._uphold_lockouts(step)
         for key, work in self._open.items():
-            proof = looked(work.proof, is_met(work.intent.goal, self._account), now_ns)
+            proof = looked(work.proof, self._is_reached(work), now_ns)
             if proof is not work.proof:
                 self._open[key] = msgspec.structs.replace(work, proof=proof)
         if self._open or self._in_flight.entries:
-            goals = [(work.intent.id, work.intent.goal) for work in self._open.values()]
+            goals = [(work.intent.id, work.intent.goal) for work in self._open.values() if not _is_latched(work)]
             planned = plan(goals, self._account, self._in_flight, step.action_ids, now_ns)
             step.actions.extend(planned.actions)
             self._wake(planned.wake_ns)
         self._ask_for_snapshot(step, now_ns)
+
+    def _is_reached(self, work: OpenIntent) -> bool:
+        return _is_latched(work) or is_met(work.intent.goal, self._account)
 
     def _uphold_lockouts(self, step: Step) -> None:
         for lockout in self._account.lockouts:
@@ -227,7 +235,9 @@ class Enforcer:
         worst = min(intent.worst, breach.measured) if is_lower_worse else max(intent.worst, breach.measured)
         if worst != intent.worst or goal != intent.goal:
             joined = msgspec.structs.replace(intent, worst=worst, goal=goal)
-            self._open[key] = msgspec.structs.replace(work, intent=joined)
+            # A rule that reports a size again means it: what was reached is lost.
+            proof = Proof() if _is_latched(work) and not is_met(goal, self._account) else work.proof
+            self._open[key] = OpenIntent(joined, proof)
 
     def _close(self, step: Step, key: IntentKey, proof: Proof) -> None:
         work = self._open.pop(key)
@@ -238,12 +248,14 @@ class Enforcer:
             closed_ns=self._account.received_ns,
         )
 
-    def _is_locked(self, lockout: Lockout) -> bool:
-        """Whether the rule's lockout of this scope is already active and at least as strict."""
-        return any(
-            (held.rule, held.scope) == (lockout.rule, lockout.scope) and held.joined(lockout) == held
-            for held in self._account.lockouts
-        )
+    def _active(self, lockout: Lockout | None) -> Lockout | None:
+        """The active lockout of the same rule and scope, if it is at least as strict while it lasts."""
+        if lockout is None:
+            return None
+        for held in self._account.lockouts:
+            if (held.rule, held.scope) == (lockout.rule, lockout.scope) and held.on_lock is lockout.on_lock:
+                return held
+        return None
 
     def _lock(self, step: Step, lockout: Lockout | None) -> None:
         if lockout is None:
@@ -286,3 +298,8 @@ class Enforcer:
     def resume(self, intents: tuple[Intent, ...]) -> None:
         """Work on exactly these open intents, as the journal committed them; proofs start over."""
         self._open = {(intent.rule, intent.code, intent.scope): OpenIntent(intent) for intent in intents}
+
+
+def _is_latched(work: OpenIntent) -> bool:
+    """Whether a size was brought down already: what the trader does then is judged by the rule, not by the old target."""
+    return work.proof.reached_ns is not None and isinstance(work.intent.goal, SizesAtMost)

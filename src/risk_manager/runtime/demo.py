@@ -7,20 +7,19 @@ decisions on every machine, while detection and commit are measured on the real 
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 
 from risk_manager.config import AccountConfig, Credentials, GuardConfig, Secret, VenueConfig, build_trading_days
 from risk_manager.domain.decision import Decision
-from risk_manager.domain.trading_day import TradingDays
 from risk_manager.engine import Mode
-from risk_manager.rules import build_rules
+from risk_manager.rules import Rule, build_rules
 from risk_manager.runtime.clock import stopwatch_ns, wall_ns
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.enforcements import Enforcement, Timing
-from risk_manager.runtime.guard import Guard
+from risk_manager.runtime.guard import DecisionListener, Guard
 from risk_manager.runtime.wiring import NO_API, build_daemon
 from risk_manager.simulator.catalog import front_contracts
 from risk_manager.simulator.desk import Desk
@@ -46,7 +45,7 @@ START_NS = 1_772_461_800 * NS_PER_S
 CALL_LATENCY_NS = 80 * NS_PER_MS
 POLL_S = 3.0
 STEP_TIMEOUT_S = 10.0
-MARKET_SECONDS = 60.0
+MARKET_SECONDS = 28.0
 """About how much market time the misbehaving day takes; the speed follows from it and the wanted length."""
 
 MOST_PER_CONTRACT, MOST_CONTRACTS, OPEN_LOSS_USD, DAY_LOSS_USD, BLOCKED = 3, 5, 200, 800, "CL"
@@ -54,7 +53,7 @@ START_TICKS = {"ES": 27_400, "MNQ": 99_200, "CL": 6_850}
 
 
 class DemoOptions(msgspec.Struct, frozen=True):
-    """What to show: about how long (real seconds), which seed, and the recording to use instead of an invented market."""
+    """What to show: about how long (real seconds), which seed, and a recording to use instead of an invented market."""
 
     seconds: float = 20.0
     seed: int = 7
@@ -92,7 +91,7 @@ class OutOfStep(Exception):
 class Demo:
     """One run. Build it, `run` it, and look at `daemon`, `market` and `script` meanwhile."""
 
-    def __init__(self, options: DemoOptions, on_decision: Callable[[Guard, Decision, Timing], None]) -> None:
+    def __init__(self, options: DemoOptions, on_decision: DecisionListener | None = None) -> None:
         self.options = options
         contracts, feed, blocked = _tape_market(options) if options.tape else _invented_market(options)
         self.exchange = Exchange(contracts)
@@ -179,7 +178,7 @@ class Demo:
             revision="demo",
         )
 
-    def _rules(self) -> tuple:  # type: ignore[type-arg]
+    def _rules(self) -> tuple[Rule, ...]:
         roots = sorted({each.contract.root for each in self._contracts})
         return build_rules(
             {
@@ -217,8 +216,9 @@ class Demo:
 
     async def _connected(self) -> None:
         async with asyncio.timeout(STEP_TIMEOUT_S):
-            while not self.guard.engine.account.is_synced or self.guard.health.missing:
-                await asyncio.sleep(0.01)
+            async for _ in _turns():
+                if self.guard.engine.account.is_synced and not self.guard.health.missing:
+                    return
 
     async def _play(self, guarding: asyncio.Task[None]) -> None:
         playing = asyncio.create_task(self.market.run())
@@ -256,12 +256,12 @@ class Demo:
         """Wait until the guard knows what the exchange knows, and waits for nothing but held calls."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + STEP_TIMEOUT_S
-        turns = 0
-        while (difference := self._difference()) is not None:
+        async for _ in _turns():
+            difference = self._difference()
+            if difference is None:
+                return
             if loop.time() > until_s:
                 raise OutOfStep(difference)
-            turns += 1
-            await asyncio.sleep(0 if turns < 50 else 0.0005)
 
     def _difference(self) -> str | None:
         guard, account = self.guard, self.guard.engine.account
@@ -289,7 +289,8 @@ class Demo:
         for lockout in decision.lockouts_set:
             if lockout.scope.contract_id is None:
                 self.referee.report_lockout(lockout.set_ns + CALL_LATENCY_NS, lockout.until_ns, root=lockout.scope.root)
-        self._on_decision(guard, decision, timing)
+        if self._on_decision is not None:
+            self._on_decision(guard, decision, timing)
 
     def _report(self, wall_seconds: float) -> DemoReport:
         verdict: Verdict = self.referee.report()
@@ -312,6 +313,16 @@ class Demo:
     def _first_ns(self) -> int:
         fills = self.exchange.fills(self._account_id)
         return fills[0].at_ns if fills else self.exchange.now_ns
+
+
+async def _turns() -> AsyncIterator[None]:
+    """Turns of the event loop without end, eagerly at first, then without burning the processor."""
+    for _ in range(50):
+        yield
+        await asyncio.sleep(0)
+    while True:
+        yield
+        await asyncio.sleep(0.0005)
 
 
 def _fingerprint(decision: Decision) -> bytes:
@@ -338,6 +349,3 @@ def _tape_market(options: DemoOptions) -> tuple[list[SimContract], Feed, tuple[s
     assert options.tape is not None
     contracts = listings_on(options.tape)
     return contracts, open_tape(options.tape, [each.contract for each in contracts]), ()
-
-
-__all__ = ["Demo", "DemoOptions", "DemoReport", "OutOfStep", "TradingDays"]

@@ -130,7 +130,7 @@ class SimServer:
         self._rest.delay_s = delay_s
 
     def hold_orders(self, hold: Callable[[], Awaitable[None]] | None) -> None:
-        """Await `hold` before every call that places, changes or closes is carried out: latency in any time you like."""
+        """Await `hold` before a call that places, changes or closes is carried out: latency in any time you like."""
         self._rest.hold = hold
 
     def revoke_tokens(self) -> None:

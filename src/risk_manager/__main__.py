@@ -1,0 +1,5 @@
+"""`python -m risk_manager`."""
+
+from risk_manager.cli import main
+
+main()

@@ -1,0 +1,73 @@
+"""A decision in a trader's words, one line for each thing it says."""
+
+from collections.abc import Iterator
+from typing import Any
+
+MICROS_PER_USD = 1_000_000
+_VERBS = {
+    "cancel_order": "cancel order",
+    "close_position": "close position",
+    "reduce_position": "reduce position",
+    "place_stop": "place stop",
+    "modify_order": "move order",
+}
+
+
+def decision_lines(decision: dict[str, Any]) -> Iterator[str]:
+    """Lines for a decision as the local API gives it; none for one that only asked for proof."""
+    head = f"{decision['trading_day']} #{decision['sequence']:<5}"
+    for finding in decision.get("findings", ()):
+        yield f"{head} {_finding(finding)}"
+    for lockout in decision.get("lockouts_set", ()):
+        yield f"{head} LOCKED   {_scope(lockout['scope'])} by {lockout['rule']} until {_instant(lockout['until_ns'])}"
+    for release in decision.get("lockouts_released", ()):
+        yield f"{head} UNLOCKED {_scope(release['scope'])} of {release['rule']}: {release['reason']}"
+    for action in decision.get("actions", ()):
+        if action["type"] in _VERBS:
+            yield f"{head} SEND     {_action(action)}"
+    for intent in decision.get("intents", ()):
+        if intent["state"] == "verified":
+            yield f"{head} PROVEN   {intent['rule']}: the venue shows what was demanded{_took(intent)}"
+    for skipped in decision.get("skipped", ()):
+        yield f"{head} SKIPPED  {skipped['rule']}: {skipped['reason']}"
+
+
+def _finding(finding: dict[str, Any]) -> str:
+    word = {"breach": "BREACH  ", "warning": "WARNING ", "release": "RELEASE "}[finding["type"]]
+    if finding["type"] == "release":
+        return f"{word} {finding['rule']} on {_scope(finding['scope'])}: {finding['reason']}"
+    facts = ", ".join(f"{name} {value}" for name, value in finding.get("evidence", ()))
+    measured, limit = (amount(finding[key], finding["unit"]) for key in ("measured", "limit"))
+    return f"{word} {finding['rule']} on {_scope(finding['scope'])}: {measured} against {limit} ({facts})"
+
+
+def amount(value: int, unit: str) -> str:
+    """A number of a finding with its unit: `-$512.50`, `4 contracts`."""
+    if unit == "micros":
+        sign = "-" if value < 0 else ""
+        return f"{sign}${abs(value) / MICROS_PER_USD:,.2f}"
+    return str(value) if unit == "none" else f"{value} {unit}"
+
+
+def _action(action: dict[str, Any]) -> str:
+    size = f" by {action['size']}" if "size" in action else ""
+    order = f" {action['order_id']}" if "order_id" in action else ""
+    return f"{_VERBS[action['type']]}{order} {action['contract_id']}{size}"
+
+
+def _took(intent: dict[str, Any]) -> str:
+    if intent.get("reached_ns") is None:
+        return ""
+    return f", {(intent['reached_ns'] - intent['opened_ns']) / 1_000_000:.0f} ms after the breach"
+
+
+def _scope(scope: dict[str, Any]) -> str:
+    return scope.get("root") or scope.get("contract_id") or "account"
+
+
+def _instant(at_ns: int | None) -> str:
+    if at_ns is None:
+        return "its condition ends"
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

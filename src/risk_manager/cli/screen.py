@@ -1,0 +1,135 @@
+"""The status of the guard as a screen of text; plain data in, Rich renderables out."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+STATE_STYLES = {
+    "armed": "bold green",
+    "starting": "bold yellow",
+    "degraded": "bold yellow",
+    "blind": "bold white on red",
+    "locked": "bold white on red",
+    "stopping": "dim",
+}
+_BAR_WIDTH = 24
+_WARM, _HOT = 0.7, 0.9
+
+
+def status_screen(status: dict[str, Any]) -> RenderableType:
+    """Everything the local API's status says, one panel an account."""
+    return Group(*(account_panel(account) for account in status["accounts"]))
+
+
+def account_panel(account: dict[str, Any]) -> Panel:
+    """One account: state, money, limits, positions, lockouts, last enforcements."""
+    parts: list[RenderableType] = [_money(account)]
+    if account["limits"]:
+        parts.append(limit_bars(account["limits"]))
+    if account["positions"]:
+        parts.append(_positions(account["positions"]))
+    parts.extend(_lockout(lockout) for lockout in account["lockouts"])
+    parts.extend(Text(f"missing: {missing}", style="yellow") for missing in account["missing"])
+    if account["enforcements"]:
+        parts.append(enforcement_table(account["enforcements"][-8:]))
+    state = account["state"]
+    title = Text.assemble(
+        (f" {account['name']} ", "bold"), (f" {state.upper()} ", STATE_STYLES[state]), f" {account['mode']} "
+    )
+    return Panel(Group(*parts), title=title, title_align="left", border_style="red" if state == "locked" else "blue")
+
+
+def limit_bars(limits: list[dict[str, Any]]) -> Table:
+    """A bar for each limit: how much is used and what is left."""
+    table = Table.grid(padding=(0, 1))
+    for limit in limits:
+        used, most = limit["used"], limit["limit"]
+        share = used / most if most else float(used > 0)
+        style = "red" if share >= _HOT else "yellow" if share >= _WARM else "green"
+        filled = min(_BAR_WIDTH, round(share * _BAR_WIDTH))
+        bar = Text("█" * filled, style=style) + Text("░" * (_BAR_WIDTH - filled), style="dim")
+        table.add_row(
+            limit["rule"], limit["label"], bar, quantity(used, limit["unit"]), "of", quantity(most, limit["unit"])
+        )
+    return table
+
+
+def enforcement_table(records: list[dict[str, Any]], title: str | None = None) -> Table:
+    """Every enforcement: what broke, how fast it was seen, locked and flat, how far past the limit it went."""
+    table = Table(title=title, title_justify="left", expand=False, header_style="bold", border_style="dim")
+    for name in ("rule", "what", "scope", "measured", "limit"):
+        table.add_column(name)
+    for name in ("seen in", "committed", "flat after", "past the limit"):
+        table.add_column(name, justify="right")
+    table.add_column("proven")
+    for record in records:
+        unit = record["unit"]
+        flat_ms = record["time_to_flat_ms"]
+        table.add_row(
+            record["rule"],
+            record["code"].replace("_", " ").lower(),
+            record["scope"],
+            quantity(record["measured"], unit),
+            quantity(record["limit"], unit),
+            f"{record['detection_us']:,.0f} µs",
+            f"{record['lock_commit_us']:,.0f} µs",
+            f"{flat_ms:,.0f} ms" if flat_ms is not None else "…",
+            quantity(record["overshoot"], unit),
+            Text("yes", style="green") if record["verified_flat"] else Text("working", style="yellow"),
+        )
+    return table
+
+
+def quantity(value: float, unit: str) -> str:
+    """A number with its unit, short: `-$512.50`, `4`."""
+    if unit == "usd":
+        return f"{'-' if value < 0 else ''}${abs(value):,.2f}"
+    return f"{value:g}"
+
+
+def signed_usd(value: float) -> Text:
+    """Dollars in green or red."""
+    return Text(quantity(value, "usd"), style="green" if value > 0 else "red" if value < 0 else "")
+
+
+def _money(account: dict[str, Any]) -> Text:
+    return Text.assemble(
+        "day ",
+        signed_usd(account["day_pnl_usd"]),
+        "   realized ",
+        signed_usd(account["realized_usd"]),
+        "   fees ",
+        quantity(account["fees_usd"], "usd"),
+        "   open ",
+        signed_usd(account["unrealized_usd"]),
+        f"   trading day {account['trading_day']}",
+    )
+
+
+def _positions(positions: list[dict[str, Any]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for position in positions:
+        net = position["net_contracts"]
+        open_usd = position["unrealized_usd"]
+        table.add_row(
+            Text(f"{net:+d} {position['symbol']}", style="bold"),
+            f"at {position['average_price']}",
+            f"{position['mark_bid']} / {position['mark_ask']}",
+            signed_usd(open_usd) if open_usd is not None else Text("no quote", style="yellow"),
+        )
+    return table
+
+
+def _lockout(lockout: dict[str, Any]) -> Text:
+    left = lockout["remaining_s"]
+    until = "until its condition ends" if left is None else f"for another {_clock(left)}"
+    return Text(f"LOCKED {lockout['scope']} {until}: {lockout['reason']} ({lockout['rule']})", style="bold red")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -1,0 +1,63 @@
+"""`risk-manager sim`: the simulated gateway as a program of its own."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="The simulated ProjectX gateway.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `serve` a subcommand though it is the only one."""
+
+
+@app.command()
+def serve(
+    tape: Annotated[Path | None, typer.Option(help="Recording to play: .dbn, .dbn.zst or .csv.", exists=True)] = None,
+    speed: Annotated[float, typer.Option(help="Market seconds per second.", min=0.1, max=1000)] = 1.0,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the invented market and the scripted trader.")] = 7,
+    accounts: Annotated[int, typer.Option(help="Practice accounts to open.", min=1, max=100)] = 2,
+    trader: Annotated[str | None, typer.Option(help="Scripted trader on the first account, such as doubler.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print where it is as one line of JSON.")] = False,
+) -> None:
+    """Serve REST and both SignalR hubs until stopped; prints where it is and how to log in."""
+    import msgspec
+
+    from risk_manager.runtime.clock import wall_ns
+    from risk_manager.simulator.feeds import TapeError
+    from risk_manager.simulator.serve import ServeOptions, Serving
+    from risk_manager.simulator.serve import serve as run_server
+
+    def ready(serving: Serving) -> None:
+        typer.echo(msgspec.json.encode(serving).decode() if as_json else _described(serving))
+
+    options = ServeOptions(accounts=accounts, tape=tape, speed=speed, seed=seed, port=port, trader=trader)
+    try:
+        asyncio.run(run_server(options, wall_ns, ready))
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+    except (TapeError, OSError) as error:
+        typer.echo(f"sim serve: {error}", err=True)
+        raise typer.Exit(2) from None
+    except KeyError as error:
+        typer.echo(f"sim serve: no scripted trader is called {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _described(serving: object) -> str:
+    from risk_manager.simulator.serve import Serving
+
+    assert isinstance(serving, Serving), serving
+    lines = [
+        f"Simulated gateway on {serving.api_url} (Ctrl-C ends it)",
+        f"  user hub     {serving.user_hub_url}",
+        f"  market hub   {serving.market_hub_url}",
+        f"  log in with  PROJECT_X_USERNAME={serving.user} PROJECT_X_API_KEY={serving.api_key}",
+        f"  accounts     {', '.join(serving.accounts)}",
+        f"  contracts    {', '.join(serving.contracts)}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,91 @@
+"""`risk-manager trader`: what the guard says, read from its local API, never from its files."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="What the guard sees and did; reads the running daemon.", no_args_is_help=True)
+
+DEFAULT_URL = "http://127.0.0.1:27181"
+Url = Annotated[str, typer.Option(help="The daemon's local API.", envvar="RISK_MANAGER_URL")]
+TIMEOUT_S = 5.0
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    live: Annotated[bool, typer.Option("--live", help="Keep showing it until Ctrl-C.")] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Positions, P&L against every limit, lockouts with the time left, and the last enforcements."""
+    if live:
+        _show_live(url)
+        return
+    found = _get(url, "/api/status")
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    from rich.console import Console
+
+    from risk_manager.cli.screen import status_screen
+
+    Console().print(status_screen(found))
+
+
+@app.command()
+def logs(
+    most: Annotated[int, typer.Option(help="How many decisions, newest last.", min=1, max=1000)] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="The decisions as JSON, one per line.")] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """What the guard decided, and why."""
+    for decision in _get(url, f"/api/decisions?most={most}"):
+        if as_json:
+            typer.echo(json.dumps(decision))
+            continue
+        from risk_manager.cli.decision_text import decision_lines
+
+        for line in decision_lines(decision):
+            typer.echo(line)
+
+
+def _show_live(url: str) -> None:
+    import time
+
+    from rich.live import Live
+
+    from risk_manager.cli.screen import status_screen
+
+    try:
+        with Live(status_screen(_get(url, "/api/status")), screen=True, auto_refresh=False) as view:
+            while True:
+                time.sleep(0.25)
+                view.update(status_screen(_get(url, "/api/status")), refresh=True)
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+def _get(url: str, path: str) -> Any:
+    """The API's answer; ends the command with advice where there is none."""
+    import http.client
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        typer.echo(f"--url: {url!r} is not of the form http://127.0.0.1:27181", err=True)
+        raise typer.Exit(2)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+    except OSError as error:
+        typer.echo(f"no guard answers at {url} ({error}); is `risk-manager run` running?", err=True)
+        raise typer.Exit(1) from None
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        typer.echo(f"the guard at {url} refused: {response.status} {body.decode(errors='replace')}", err=True)
+        raise typer.Exit(1)
+    return json.loads(body)
