@@ -169,7 +169,10 @@ def test_raises_no_second_enforcement_for_a_duplicate_event_or_a_restart() -> No
 
 def test_shows_each_product_that_is_held() -> None:
     guarded = holding(Guarded(rule()), (MNQ, 4), (ES, 1), (ES_JUNE, -1))
-    assert [(gauge.label, gauge.used, gauge.limit) for gauge in guarded.gauges] == [("ES", 2, 2), ("MNQ", 4, 10)]
+    assert [(gauge.label, gauge.used, gauge.limit) for gauge in guarded.gauges] == [
+        ("ES contracts", 2, 2),
+        ("MNQ contracts", 4, 10),
+    ]
     assert holding(Guarded(rule(unknown_symbol_action="allow")), (CL, 1)).gauges == []
 
 

@@ -27,7 +27,7 @@ def decision_lines(decision: dict[str, Any]) -> Iterator[str]:
             yield f"{head} SEND     {_action(action)}"
     for intent in decision.get("intents", ()):
         if intent["state"] == "verified":
-            yield f"{head} PROVEN   {intent['rule']}: the venue shows what was demanded{_took(intent)}"
+            yield f"{head} PROVEN   {intent['rule']}: the venue confirms{_took(intent)}"
     for skipped in decision.get("skipped", ()):
         yield f"{head} SKIPPED  {skipped['rule']}: {skipped['reason']}"
 
@@ -38,7 +38,7 @@ def _finding(finding: dict[str, Any]) -> str:
         return f"{word} {finding['rule']} on {_scope(finding['scope'])}: {finding['reason']}"
     facts = ", ".join(f"{name} {value}" for name, value in finding.get("evidence", ()))
     measured, limit = (amount(finding[key], finding["unit"]) for key in ("measured", "limit"))
-    return f"{word} {finding['rule']} on {_scope(finding['scope'])}: {measured} against {limit} ({facts})"
+    return f"{word} {finding['rule']} {_scope(finding['scope'])}: {measured}, limit {limit} ({facts})"
 
 
 def amount(value: int, unit: str) -> str:
@@ -52,7 +52,7 @@ def amount(value: int, unit: str) -> str:
 def _action(action: dict[str, Any]) -> str:
     size = f" by {action['size']}" if "size" in action else ""
     order = f" {action['order_id']}" if "order_id" in action else ""
-    return f"{_VERBS[action['type']]}{order} {action['contract_id']}{size}"
+    return f"{_VERBS[action['type']]}{order} {short(action['contract_id'])}{size}"
 
 
 def _took(intent: dict[str, Any]) -> str:
@@ -62,7 +62,12 @@ def _took(intent: dict[str, Any]) -> str:
 
 
 def _scope(scope: dict[str, Any]) -> str:
-    return scope.get("root") or scope.get("contract_id") or "account"
+    return scope.get("root") or short(scope.get("contract_id") or "") or "account"
+
+
+def short(contract_id: str) -> str:
+    """The part of a contract id that tells it apart: `EP.H26` of `CON.F.US.EP.H26`."""
+    return ".".join(contract_id.split(".")[-2:])
 
 
 def _instant(at_ns: int | None) -> str:

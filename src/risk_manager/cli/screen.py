@@ -15,7 +15,18 @@ STATE_STYLES = {
     "locked": "bold white on red",
     "stopping": "dim",
 }
-_BAR_WIDTH = 24
+LABELS = {
+    "MAX_CONTRACTS": "too many contracts",
+    "MAX_CONTRACTS_PER_INSTRUMENT": "too many of a product",
+    "DAILY_LOSS": "daily loss",
+    "UNREALIZED_LOSS": "open loss",
+    "DAY_BUDGET": "open loss past the day's limit",
+    "SYMBOL_BLOCKED": "blocked product",
+    "UNDER_LOCKOUT": "traded while locked",
+}
+"""Codes of the common breaches in a trader's words; others show the rule's name."""
+
+_BAR_WIDTH = 20
 _WARM, _HOT = 0.7, 0.9
 
 
@@ -51,31 +62,28 @@ def limit_bars(limits: list[dict[str, Any]]) -> Table:
         style = "red" if share >= _HOT else "yellow" if share >= _WARM else "green"
         filled = min(_BAR_WIDTH, round(share * _BAR_WIDTH))
         bar = Text("█" * filled, style=style) + Text("░" * (_BAR_WIDTH - filled), style="dim")
-        table.add_row(
-            limit["rule"], limit["label"], bar, quantity(used, limit["unit"]), "of", quantity(most, limit["unit"])
-        )
+        table.add_row(limit["label"], bar, f"{quantity(used, limit['unit'])} of {quantity(most, limit['unit'])}")
     return table
 
 
 def enforcement_table(records: list[dict[str, Any]], title: str | None = None) -> Table:
     """Every enforcement: what broke, how fast it was seen, locked and flat, how far past the limit it went."""
     table = Table(title=title, title_justify="left", expand=False, header_style="bold", border_style="dim")
-    for name in ("rule", "what", "scope", "measured", "limit"):
-        table.add_column(name)
-    for name in ("seen in", "committed", "flat after", "past the limit"):
-        table.add_column(name, justify="right")
+    table.add_column("what", no_wrap=True)
+    table.add_column("where", no_wrap=True)
+    for name in ("measured", "limit", "seen in", "durable", "flat after", "past limit"):
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("proven")
     for record in records:
         unit = record["unit"]
         flat_ms = record["time_to_flat_ms"]
         table.add_row(
-            record["rule"],
-            record["code"].replace("_", " ").lower(),
+            LABELS.get(record["code"], record["rule"]),
             record["scope"],
             quantity(record["measured"], unit),
             quantity(record["limit"], unit),
-            f"{record['detection_us']:,.0f} µs",
-            f"{record['lock_commit_us']:,.0f} µs",
+            f"{record['detection_us'] / 1000:,.2f} ms",
+            f"{record['lock_commit_us'] / 1000:,.2f} ms",
             f"{flat_ms:,.0f} ms" if flat_ms is not None else "…",
             quantity(record["overshoot"], unit),
             Text("yes", style="green") if record["verified_flat"] else Text("working", style="yellow"),

@@ -45,7 +45,7 @@ class GuardConfig(msgspec.Struct, frozen=True):
 
     Attributes:
         reset_time, timezone: as configured; `trading_days` is their table.
-        api_port: of the local interface, on loopback.   data_dir: absolute.
+        api_port: of the local interface, on loopback; None serves none.   data_dir: absolute.
         warnings: doubtful settings, one sentence each; nothing is refused because of them.
         revision: SHA-256 (hex) of the effective settings without the credentials; equal settings, equal revision.
     """
@@ -55,7 +55,7 @@ class GuardConfig(msgspec.Struct, frozen=True):
     reset_time: str
     timezone: str
     trading_days: TradingDays
-    api_port: int
+    api_port: int | None
     data_dir: Path
     warnings: tuple[str, ...]
     revision: str

@@ -164,7 +164,7 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
     def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
         orders = self._opening_orders(account) if self.include_working_orders else []
         used = -(-self._count(account, orders) // _TENTHS)
-        return (Gauge("contracts", used, self.limit, Unit.CONTRACTS),)
+        return (Gauge("contracts in all", used, self.limit, Unit.CONTRACTS),)
 
     def contradictions(self) -> tuple[Fault, ...]:
         if self.action is Action.ALERT and self.lockout is not None:

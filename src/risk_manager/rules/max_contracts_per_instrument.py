@@ -90,7 +90,7 @@ class MaxContractsPerInstrument(msgspec.Struct, frozen=True, kw_only=True):
             if limit is not None:
                 held[holding.root] = held.get(holding.root, 0) + abs(holding.net_contracts)
                 limits[holding.root] = limit
-        return tuple(Gauge(root, held[root], limits[root], Unit.CONTRACTS) for root in sorted(held))
+        return tuple(Gauge(f"{root} contracts", held[root], limits[root], Unit.CONTRACTS) for root in sorted(held))
 
     def contradictions(self) -> tuple[Fault, ...]:
         faults = []

@@ -54,23 +54,25 @@ class Daemon:
         Raises:
             OSError: the API's port is taken.
         """
-        if self._api is not None:
-            port = await self._api.start()
-            if self._on_listening is not None:
-                self._on_listening(port)
-        for guard in self.guards:
-            guard.start()
-        # What is alive now stays: a full collection over it would stop the loop for milliseconds in the session.
-        gc.collect()
-        gc.freeze()
-        connection = asyncio.create_task(self._keep_connected())
+        connection: asyncio.Task[None] | None = None
         try:
+            if self._api is not None:
+                port = await self._api.start()
+                if self._on_listening is not None:
+                    self._on_listening(port)
+            for guard in self.guards:
+                guard.start()
+            # What is alive now stays: a full collection over it would stop the loop for milliseconds in the session.
+            gc.collect()
+            gc.freeze()
+            connection = asyncio.create_task(self._keep_connected())
             await self._stop.wait()
         finally:
             for guard in self.guards:
                 await guard.stop()
-            connection.cancel()
-            await asyncio.gather(connection, return_exceptions=True)
+            if connection is not None:
+                connection.cancel()
+                await asyncio.gather(connection, return_exceptions=True)
             if self._api is not None:
                 await self._api.stop()
             await self._venue.close()

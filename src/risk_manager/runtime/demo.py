@@ -20,7 +20,7 @@ from risk_manager.runtime.clock import stopwatch_ns, wall_ns
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.enforcements import Enforcement, Timing
 from risk_manager.runtime.guard import DecisionListener, Guard
-from risk_manager.runtime.wiring import NO_API, build_daemon
+from risk_manager.runtime.wiring import build_daemon
 from risk_manager.simulator.catalog import front_contracts
 from risk_manager.simulator.desk import Desk
 from risk_manager.simulator.exchange import Exchange
@@ -140,7 +140,6 @@ class Demo:
                 self._config(port, Path(folder)),
                 clock=self.clock,
                 poll_s=POLL_S,
-                api_port=NO_API,
                 clock_lead_max_s=86_400.0,
                 listeners=(self._decided,),
             )
@@ -172,7 +171,7 @@ class Demo:
             reset_time="17:00",
             timezone="America/Chicago",
             trading_days=self._days,
-            api_port=0,
+            api_port=None,
             data_dir=folder,
             warnings=(),
             revision="demo",

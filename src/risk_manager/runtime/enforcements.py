@@ -8,6 +8,7 @@ from risk_manager.domain.decision import Decision
 from risk_manager.domain.finding import Unit
 from risk_manager.domain.intent import Intent, IntentState
 from risk_manager.domain.lockout import Lockout
+from risk_manager.domain.scope import Scope
 from risk_manager.engine.account import AccountState
 
 MOST_KEPT = 1_000
@@ -72,7 +73,7 @@ class EnforcementLog:
     def take(self, decision: Decision, timing: Timing, account: AccountState) -> None:
         """Fold a decision in; `account` is the account right after it."""
         for intent in decision.intents:
-            record = self._open.pop(intent.id, None) or _begun(intent, decision, timing)
+            record = self._open.pop(intent.id, None) or _begun(intent, decision, timing, account)
             if intent.state is IntentState.OPEN:
                 self._open[intent.id] = record
             else:
@@ -84,14 +85,14 @@ class EnforcementLog:
                 self._open[begun.id] = msgspec.structs.replace(begun, actions=begun.actions + 1)
 
 
-def _begun(intent: Intent, decision: Decision, timing: Timing) -> Enforcement:
+def _begun(intent: Intent, decision: Decision, timing: Timing, account: AccountState) -> Enforcement:
     lockout = next((lock for lock in decision.lockouts_set if lock.intent_id == intent.id), None)
     return Enforcement(
         id=intent.id,
         account_id=intent.account_id,
         rule=intent.rule,
         code=intent.code,
-        scope=str(intent.scope),
+        scope=_named(intent.scope, account),
         breach_ns=intent.at_ns,
         detection_us=timing.detection_ns / 1_000,
         lock_commit_us=timing.commit_ns / 1_000,
@@ -118,6 +119,12 @@ def _ended(record: Enforcement, intent: Intent, account: AccountState) -> Enforc
         overshoot=_number(max(0, abs(worst) - abs(intent.limit)), intent.unit),
         verified_flat=intent.state is IntentState.VERIFIED,
     )
+
+
+def _named(scope: Scope, account: AccountState) -> str:
+    """The scope as a trader calls it: `account`, a product, or the exchange name of a contract."""
+    contract = account.contracts.get(scope.contract_id) if scope.contract_id is not None else None
+    return contract.name if contract is not None else str(scope)
 
 
 def _worst(intent: Intent, account: AccountState) -> int:

@@ -20,7 +20,6 @@ from risk_manager.venues.projectx.venue import ProjectXVenue
 POLL_S = 3.0
 """Pause between two full snapshots of an account; four calls each, of 200 per minute."""
 
-NO_API = -1
 POLL_CALLS_PER_MINUTE = 100
 CALLS_PER_SNAPSHOT = 4
 
@@ -35,7 +34,6 @@ async def build_daemon(
     clock: Clock | None = None,
     pacing: Pacing | None = None,
     poll_s: float = POLL_S,
-    api_port: int | None = None,
     clock_lead_max_s: float | None = None,
     listeners: tuple[DecisionListener, ...] = (),
     on_listening: Callable[[int], None] | None = None,
@@ -45,7 +43,6 @@ async def build_daemon(
     Args:
         clock: the system's where None.
         poll_s: by `clock`; stretched for many accounts so that polling stays within its share of the call budget.
-        api_port: None takes the configured one; NO_API starts none.
         clock_lead_max_s: how far venue stamps may run ahead of its HTTP Date; None takes the venue adapter's own.
 
     Raises:
@@ -86,7 +83,7 @@ async def build_daemon(
         clock,
         revision=config.revision,
         version=version("risk-manager"),
-        api_port=None if api_port == NO_API else config.api_port if api_port is None else api_port,
+        api_port=config.api_port,
         on_listening=on_listening,
     )
 

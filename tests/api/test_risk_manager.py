@@ -1,0 +1,203 @@
+"""The library as the README uses it, against the simulated gateway on real sockets."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from risk_manager import AiUnavailable, RiskManager
+from risk_manager.domain.finding import Breach
+from risk_manager.domain.intent import Intent
+from risk_manager.domain.lockout import Lockout
+from risk_manager.domain.order import OrderType, Side
+from risk_manager.rules import DailyLossRule, MaxPositionRule, OptionsInvalid
+from risk_manager.simulator.catalog import listed
+from risk_manager.simulator.exchange import Exchange
+from risk_manager.simulator.records import PlaceOrder
+from risk_manager.simulator.server import SimServer
+
+ES = listed("ES", "Z26")
+ACCOUNT = "PRAC-V2-100001-30000001"
+
+
+class Gateway:
+    """A simulated gateway in this event loop, with one account and a quoted ES."""
+
+    def __init__(self, exchange: Exchange, account_id: int, port: int) -> None:
+        self.exchange = exchange
+        self.account_id = account_id
+        self.urls: dict[str, Any] = {
+            "api_url": f"http://127.0.0.1:{port}",
+            "user_hub_url": f"http://127.0.0.1:{port}/hubs/user",
+            "market_hub_url": f"http://127.0.0.1:{port}/hubs/market",
+        }
+
+    def quote(self, bid_ticks: int) -> None:
+        self.exchange.quote(ES.id, bid_ticks, bid_ticks + 1, time.time_ns())
+
+    def buy(self, size: int) -> None:
+        order = PlaceOrder(ES.id, OrderType.MARKET, Side.BUY, size)
+        assert isinstance(self.exchange.place(self.account_id, order, time.time_ns()), int)
+
+    @property
+    def net(self) -> int:
+        position = self.exchange.position(self.account_id, ES.id)
+        return position.net_contracts if position is not None else 0
+
+
+@asynccontextmanager
+async def gateway() -> AsyncIterator[Gateway]:
+    exchange = Exchange([ES])
+    account_id = exchange.open_account(user="pat", name=ACCOUNT, balance_micros=50_000_000_000)
+    server = SimServer(exchange, users={"pat": "key-of-pat-0123"}, wall_clock=time.time_ns)
+    exchange.quote(ES.id, 27_400, 27_401, time.time_ns())
+    port = await server.start()
+    try:
+        yield Gateway(exchange, account_id, port)
+    finally:
+        await server.stop()
+
+
+async def make(at: Gateway, folder: Path, **arguments: Any) -> RiskManager:
+    return await RiskManager.create(
+        account=ACCOUNT,
+        instruments=["ES"],
+        username="pat",
+        api_key="key-of-pat-0123",
+        data_dir=folder,
+        **at.urls,
+        **arguments,
+    )
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_flattens_locks_and_tells_when_a_shorthand_limit_is_reached(tmp_path: Path) -> None:
+    async with gateway() as at:
+        rm = await make(at, tmp_path, rules={"max_daily_loss": -500, "max_contracts": 5})
+        told: list[object] = []
+
+        @rm.on("breach")
+        def breach(found: Breach) -> None:
+            told.append((found.rule, found.limit))
+
+        @rm.on("locked")
+        async def locked(lockout: Lockout) -> None:
+            told.append((str(lockout.scope), lockout.rule))
+
+        @rm.on("verified")
+        def verified(intent: Intent) -> None:
+            told.append(intent.state)
+
+        await rm.start()
+        at.buy(2)
+        await until(lambda: rm.status is not None and rm.status.positions)
+        # 2 ES bought at 27,401; 21 ticks of 12.50 lower at the bid is 525 open, and 5.60 went on fees.
+        at.quote(27_380)
+        await until(lambda: at.net == 0)
+        await until(lambda: "verified" in told)
+        assert told == [("daily_realized_loss", -500_000_000), ("account", "daily_realized_loss"), "verified"]
+        await rm.stop()
+
+
+async def test_a_lockout_is_in_force_again_after_a_restart(tmp_path: Path) -> None:
+    async with gateway() as at:
+        first = await make(at, tmp_path, rules={"max_daily_loss": -500})
+        await first.start()
+        at.buy(2)
+        await until(lambda: first.status is not None and first.status.positions)
+        at.quote(27_380)
+        await until(lambda: at.net == 0)
+        await first.stop()
+        at.buy(1)
+        second = await make(at, tmp_path, rules={"max_daily_loss": -500})
+        await second.start()
+        assert second.status is not None
+        assert [lockout.rule for lockout in second.status.lockouts] == ["daily_realized_loss"]
+        await until(lambda: at.net == 0)
+        await second.stop()
+
+
+async def test_an_added_rule_is_enforced(tmp_path: Path) -> None:
+    async with gateway() as at:
+        rm = await make(at, tmp_path, rules={})
+        rm.add_rule(MaxPositionRule(max_contracts=1))
+        await rm.start()
+        at.buy(3)
+        await until(lambda: at.net == 1)
+        await rm.stop()
+
+
+async def test_observe_sends_nothing(tmp_path: Path) -> None:
+    async with gateway() as at:
+        rm = await make(at, tmp_path, rules={"max_contracts": 1}, observe=True)
+        told: list[Breach] = []
+        rm.on("breach")(told.append)
+        await rm.start()
+        at.buy(3)
+        await until(lambda: told)
+        await asyncio.sleep(0.1)
+        assert at.net == 3
+        await rm.stop()
+
+
+async def test_a_handler_that_fails_does_not_stop_the_guard(tmp_path: Path) -> None:
+    async with gateway() as at:
+        rm = await make(at, tmp_path, rules={"max_contracts": 1})
+
+        @rm.on("breach")
+        def fails(_: Breach) -> None:
+            raise ZeroDivisionError
+
+        await rm.start()
+        at.buy(3)
+        await until(lambda: at.net == 1)
+        await rm.stop()
+
+
+@pytest.mark.parametrize(
+    ("rules", "word"),
+    [
+        ({"max_daily_loss": 0}, "limit"),
+        ({"max_daily_los": -500}, "max_daily_loss"),
+        ({"daily_realized_loss": -500}, "mapping"),
+        ({"max_contracts": True}, "limit"),
+        ({"require_stop_loss": True}, "require_stop_loss"),
+    ],
+)
+async def test_a_rule_it_cannot_take_is_an_error(rules: dict[str, object], word: str) -> None:
+    with pytest.raises(OptionsInvalid, match=word):
+        await RiskManager.create(account=1, rules=rules, username="pat", api_key="key")
+
+
+async def test_a_rule_given_twice_is_an_error() -> None:
+    rm = await RiskManager.create(account=1, rules={"max_daily_loss": -500}, username="pat", api_key="key")
+    with pytest.raises(ValueError, match="daily_realized_loss is there already"):
+        rm.add_rule(DailyLossRule(limit=-1000, action="flatten"))
+
+
+async def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PROJECT_X_API_KEY", raising=False)
+    monkeypatch.delenv("PROJECT_X_USERNAME", raising=False)
+    with pytest.raises(ValueError, match="username, api_key missing"):
+        await RiskManager.create(account=1, rules={})
+
+
+async def test_behaviour_intelligence_says_that_it_is_not_there() -> None:
+    with pytest.raises(AiUnavailable):
+        await RiskManager.create(account=1, rules={}, username="pat", api_key="key", enable_ai=True)
+    rm = await RiskManager.create(account=1, rules={}, username="pat", api_key="key")
+    with pytest.raises(AiUnavailable):
+        rm.ai.get_learned_patterns()
+    with pytest.raises(ValueError, match="breach"):
+        rm.on("braech")
+    with suppress(RuntimeError):
+        await rm.stop()
