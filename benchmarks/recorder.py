@@ -49,7 +49,6 @@ POLL_NS = 3_000_000_000
 STAGE_STEPS = 6_000
 
 _PACE = Temper(step_min_ms=30, step_max_ms=80)
-_EXPOSURE = ("on_position", "on_order")
 
 
 def record(events: int, *, seed: int, progress: Callable[[int], None]) -> Day:

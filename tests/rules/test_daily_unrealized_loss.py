@@ -397,6 +397,13 @@ class TestComposite:
             assert floating.composite_enforcement.realized_limit_micros == micros(900)
             assert floating.composite_enforcement.include_fees is False
 
+    @pytest.mark.parametrize("reference", [["daily_realized_loss"], {"a": 1}, "max_contracts", 5])
+    def test_takes_no_limit_from_anything_else(self, reference: object) -> None:
+        composite = {"enabled": True, "realized_rule_ref": reference}
+        options = {"loss_limit": 200, "composite_enforcement": composite}
+        with pytest.raises(OptionsInvalid, match="realized_rule_ref"):
+            build_rules({"max_contracts": {"limit": 5}, "daily_unrealized_loss": options})
+
 
 def test_judges_a_position_that_was_beyond_the_limit_at_the_start() -> None:
     venue = Scenario()

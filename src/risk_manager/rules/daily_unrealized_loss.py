@@ -203,8 +203,10 @@ class DailyUnrealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
         composite = own.get("composite_enforcement")
         if not isinstance(composite, dict) or composite.get("enabled") is not True:
             return own
+        if composite.get("realized_rule_ref", "daily_realized_loss") != "daily_realized_loss":
+            return own
         rest = {key: value for key, value in composite.items() if key != "realized_rule_ref"}
-        day = others.get(composite.get("realized_rule_ref", "daily_realized_loss"), {})
+        day = others.get("daily_realized_loss", {})
         limit = next((day[key] for key in ("limit", "loss_limit", "max_daily_loss") if key in day), None)
         if limit is not None:
             rest.setdefault("realized_limit", limit)

@@ -109,7 +109,7 @@ class Demo:
         self.script = self._misbehavior()
         speed = MARKET_SECONDS / options.seconds
         self.market = Market(
-            self.exchange, feed, speed=speed, most_idle_s=0.25, gate=self._gate, after_step=self._stepped
+            self.exchange, feed, speed=speed, most_idle_s=0.25, gate=self._gate, after_step=self.referee.step_done
         )
         self.daemon: Daemon | None = None
 
@@ -229,27 +229,30 @@ class Demo:
             await playing
 
     async def _gate(self) -> None:
-        """Before each market step: the guard catches up, the trader acts, the guard catches up again."""
+        """Before each market step, one thing after the other: the guard takes in the last one, what is due by market time
+        happens, the trader acts. The guard catches up after each, or the outcome would hang on which socket is faster.
+        """
         await self._in_step()
+        for _ in self.clock.advancing():
+            await self._in_step()
         if not self.script.is_finished:
             self.script.step(self._desk, self.exchange.now_ns)
             await self._in_step()
         elif not self.guard.engine.enforcer.open_intents and not self._held_calls:
             self.market.stop()
 
-    def _stepped(self, now_ns: int) -> None:
-        self.referee.step_done(now_ns)
-        self.clock.advance()
-
     async def _latency(self) -> None:
         """Hold a venue call back for its latency, in market time."""
-        done = asyncio.get_running_loop().create_future()
-        self.clock.call_at(self.exchange.now_ns + CALL_LATENCY_NS, lambda: done.set_result(None))
-        self._held_calls += 1
-        try:
-            await done
-        finally:
+        due = asyncio.Event()
+
+        def let_go() -> None:
+            # Counted here and not by the call itself: from now on the market waits for its outcome.
             self._held_calls -= 1
+            due.set()
+
+        self.clock.call_at(self.exchange.now_ns + CALL_LATENCY_NS, let_go)
+        self._held_calls += 1
+        await due.wait()
 
     async def _in_step(self) -> None:
         """Wait until the guard knows what the exchange knows, and waits for nothing but held calls."""
@@ -274,6 +277,9 @@ class Demo:
         live = {str(each.id) for each in self.exchange.orders(self._account_id) if not each.status.is_terminal}
         if live != set(account.orders):
             return f"orders at the exchange: {live}"
+        balance = self.exchange.account(self._account_id)
+        if balance is None or balance.balance_micros != account.balance_micros:
+            return f"balance at the exchange: {balance}"
         for each in self._contracts:
             top, quote = self.exchange.top(each.id), account.quote_of(each.id)
             known = (quote.bid_ticks, quote.ask_ticks, quote.last_ticks) if quote else (None, None, None)

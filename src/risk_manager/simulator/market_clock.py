@@ -1,10 +1,13 @@
 """A clock that runs on the simulated market's time: what it wakes, the market wakes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 from itertools import count
 
 from risk_manager.simulator.exchange import Exchange
+
+READINGS_NS = 1_000
+"""More readings than anybody takes between two steps: how many there were must not decide in which step a call is due."""
 
 
 class MarketClock:
@@ -33,7 +36,12 @@ class MarketClock:
 
     def advance(self) -> None:
         """Call everything that is due, in order; what that asks for anew waits for the next advance."""
-        now_ns = self.now_ns()
+        for _ in self.advancing():
+            pass
+
+    def advancing(self) -> Iterator[None]:
+        """Like `advance`, with a stop after each call, so that the world can take in what it caused before the next."""
+        now_ns = self.now_ns() + READINGS_NS
         due = []
         while self._due and self._due[0][0] <= now_ns:
             due.append(heappop(self._due))
@@ -42,3 +50,4 @@ class MarketClock:
                 self._called_off.discard(number)
             else:
                 callback()
+                yield

@@ -124,6 +124,10 @@ def test_refuses_an_event_of_something_else(event: list[Any]) -> None:
         ({"type": 1, "size": 2, "averagePrice": 28446.375}, 2, 28_446_375_000 * 2 * 2),
         ({"type": 2, "size": 3, "averagePrice": "29398.50"}, -3, -29_398_500_000 * 3 * 2),
         ({"type": 1, "size": 3, "averagePrice": 28446.333333333}, 3, 170_678_000_000),
+        # 28446 + 28446 + 28446.25 is 85338.25: the printed average lost a millionth, the cost does not.
+        ({"type": 1, "size": 3, "averagePrice": 28446.083333}, 3, 170_676_500_000),
+        # After a partial exit a third of a tick remains in the cost, and stays.
+        ({"type": 1, "size": 1, "averagePrice": 28446.083333}, 1, 56_892_166_666),
         ({"type": 0, "size": 3}, 0, 0),
         ({"type": 1, "size": 0}, 0, 0),
         ({"type": 1, "size": 0, "averagePrice": ...}, 0, 0),

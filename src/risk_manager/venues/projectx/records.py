@@ -166,7 +166,11 @@ def ticks_of(price: Decimal, tick_size_nanos: int) -> int | None:
 
 
 def _cost_micros(average: Decimal | None, net_contracts: int, contract: Contract | None) -> int | None:
-    """Average price x net contracts in 1e-6 USD, to the nearest; the average itself need not lie on the grid."""
+    """Average price x net contracts in 1e-6 USD; the average itself need not lie on the grid.
+
+    The venue prints an average like a third of a tick with a few digits. Where the product is a whole number of ticks
+    but for such a rest, it is taken for that number: at the limit, a millionth of a dollar decides.
+    """
     if average is None:
         return 0
     if contract is None:
@@ -175,7 +179,10 @@ def _cost_micros(average: Decimal | None, net_contracts: int, contract: Contract
     instrument = contract.instrument
     value = numerator * NANOS_PER_UNIT * net_contracts * instrument.tick_value_micros
     unit = denominator * instrument.tick_size_nanos
-    return (2 * value + unit) // (2 * unit)
+    cost_micros = (2 * value + unit) // (2 * unit)
+    tick_micros = instrument.tick_value_micros
+    whole = (2 * cost_micros + tick_micros) // (2 * tick_micros) * tick_micros
+    return whole if abs(cost_micros - whole) * _OFF_GRID_ONE_IN < tick_micros else cost_micros
 
 
 def _side(fields: Fields) -> Side:
