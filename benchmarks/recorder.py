@@ -46,9 +46,9 @@ WIRE_NS = 20_000_000
 
 CALL_NS = 80_000_000
 POLL_NS = 3_000_000_000
-STAGE_STEPS = 6_000
+CALM_STEPS, RECKLESS_STEPS = 9_000, 1_500
 
-_PACE = Temper(step_min_ms=30, step_max_ms=80)
+_PACE = Temper(step_min_ms=15, step_max_ms=45)
 
 
 def record(events: int, *, seed: int, progress: Callable[[int], None]) -> Day:
@@ -118,12 +118,12 @@ class _Recorder:
         products = [SyntheticProduct(each, START_TICKS[each.root]) for each in self.contracts]
         feed = SyntheticMarket(products, seed=seed, start_ns=START_NS, temper=_PACE)
         ids = tuple(each.id for each in self.contracts)
-        calm = DisciplinedSettings(contract_ids=ids, pause_steps=250, hold_steps=250, risk_ticks=8, target_ticks=8)
-        wild = DoublerSettings(contract_ids=ids, most_contracts=3, add_ticks=4, profit_ticks=8, pause_steps=300)
-        stages = [
-            Stage(Disciplined(calm, seed=turn) if turn % 2 else Doubler(wild, seed=turn), STAGE_STEPS)
-            for turn in range(1, 1_000)
-        ]
+        calm = DisciplinedSettings(contract_ids=ids, pause_steps=350, hold_steps=600, risk_ticks=12, target_ticks=12)
+        reckless = DoublerSettings(contract_ids=ids, most_contracts=3, add_ticks=6, profit_ticks=8, pause_steps=300)
+        stages: list[Stage] = []
+        for turn in range(1_000):
+            stages.append(Stage(Disciplined(calm, seed=turn), CALM_STEPS))
+            stages.append(Stage(Doubler(reckless, seed=turn), RECKLESS_STEPS))
         return Market(self._exchange, feed, [Seat(Script(stages), Desk(self._exchange, self._number))], speed=None)
 
     def _listen(self) -> None:

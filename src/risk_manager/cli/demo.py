@@ -89,9 +89,10 @@ def _print_report(report: "DemoReport") -> None:
     source = f"recording {report.tape}" if report.tape else f"invented market, seed {report.seed}"
     console.print(
         f"{len(records)} enforcements by {len(report.rules_fired)} rules, {report.fills} fills, "
-        f"{report.market_seconds:g} s of market in {report.wall_seconds:g} s ({source})"
+        f"{report.market_seconds:g} s of market in {report.wall_seconds:g} s ({source})."
     )
     console.print(
-        f"missed {report.missed}, false flattens {report.false_flattens}, unproven {report.unproven}; "
-        "judged from the exchange's own books. Seen and committed are real times, flat counts 80 ms a venue call."
+        f"Judged by the exchange's own books: missed {report.missed}, false flattens {report.false_flattens}, "
+        f"unproven {report.unproven}."
     )
+    console.print("Seen and durable are real milliseconds; flat counts 80 ms of market time a venue call.", style="dim")

@@ -16,12 +16,12 @@ STATE_STYLES = {
     "stopping": "dim",
 }
 LABELS = {
-    "MAX_CONTRACTS": "too many contracts",
-    "MAX_CONTRACTS_PER_INSTRUMENT": "too many of a product",
+    "MAX_CONTRACTS": "account size",
+    "MAX_CONTRACTS_PER_INSTRUMENT": "product size",
     "DAILY_LOSS": "daily loss",
     "UNREALIZED_LOSS": "open loss",
     "DAY_BUDGET": "open loss past the day's limit",
-    "SYMBOL_BLOCKED": "blocked product",
+    "SYMBOL_BLOCKED": "blocked symbol",
     "UNDER_LOCKOUT": "traded while locked",
 }
 """Codes of the common breaches in a trader's words; others show the rule's name."""
@@ -67,13 +67,16 @@ def limit_bars(limits: list[dict[str, Any]]) -> Table:
 
 
 def enforcement_table(records: list[dict[str, Any]], title: str | None = None) -> Table:
-    """Every enforcement: what broke, how fast it was seen, locked and flat, how far past the limit it went."""
-    table = Table(title=title, title_justify="left", expand=False, header_style="bold", border_style="dim")
-    table.add_column("what", no_wrap=True)
-    table.add_column("where", no_wrap=True)
-    for name in ("measured", "limit", "seen in", "durable", "flat after", "past limit"):
+    """Every enforcement: what broke, how fast it was seen, durable and flat, how far past the limit it went.
+
+    Fits a terminal of 80 columns.
+    """
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="bold underline")
+    for name in ("what", "where"):
+        table.add_column(name, no_wrap=True)
+    for name in ("measured", "limit", "seen ms", "durable", "flat ms", "past"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("proven")
+    table.add_column("ok", no_wrap=True)
     for record in records:
         unit = record["unit"]
         flat_ms = record["time_to_flat_ms"]
@@ -82,11 +85,11 @@ def enforcement_table(records: list[dict[str, Any]], title: str | None = None) -
             record["scope"],
             quantity(record["measured"], unit),
             quantity(record["limit"], unit),
-            f"{record['detection_us'] / 1000:,.2f} ms",
-            f"{record['lock_commit_us'] / 1000:,.2f} ms",
-            f"{flat_ms:,.0f} ms" if flat_ms is not None else "…",
+            f"{record['detection_us'] / 1000:,.2f}",
+            f"{record['lock_commit_us'] / 1000:,.2f}",
+            f"{flat_ms:,.0f}" if flat_ms is not None else "…",
             quantity(record["overshoot"], unit),
-            Text("yes", style="green") if record["verified_flat"] else Text("working", style="yellow"),
+            Text("yes", style="green") if record["verified_flat"] else Text("…", style="yellow"),
         )
     return table
 
@@ -94,7 +97,8 @@ def enforcement_table(records: list[dict[str, Any]], title: str | None = None) -
 def quantity(value: float, unit: str) -> str:
     """A number with its unit, short: `-$512.50`, `4`."""
     if unit == "usd":
-        return f"{'-' if value < 0 else ''}${abs(value):,.2f}"
+        digits = 0 if value == int(value) else 2
+        return f"{'-' if value < 0 else ''}${abs(value):,.{digits}f}"
     return f"{value:g}"
 
 

@@ -49,6 +49,10 @@ class HoldingView(Protocol):
         """Signed exposure, + long, never 0; amid a fill's burst the larger of what fills and position say."""
 
     @property
+    def certain_contracts(self) -> int:
+        """Contracts, >= 0, that are held whichever of the account's witnesses is right; a reduction counts from it."""
+
+    @property
     def unrealized_micros(self) -> int | None:
         """Open profit at the exit side of the quote (bid for a long, ask for a short, else last); None if unpriced."""
 

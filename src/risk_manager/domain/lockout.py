@@ -35,7 +35,9 @@ class Lockout(msgspec.Struct, frozen=True):
     Attributes:
         account_id, scope, rule: its key. Setting it again may only lengthen it.
         until_ns: venue time it ends at; None until the condition that set it releases it.
-        set_ns: venue time it was set at.   trading_day: the day it was set in.
+        set_ns: venue time it was set at; 0 before the venue had told the time: then `until_ns` counts from the first
+            time it tells, and 0 is the end of that trading day.
+        trading_day: the day it was set in.
         intent_id: the enforcement that set it.
         allowed: with `block_new`, what was held when it was set; it may shrink but not grow back or change sides.
     """

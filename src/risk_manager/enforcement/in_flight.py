@@ -1,10 +1,11 @@
 """What has been sent and not yet shown its effect: the memory that keeps the planner from doubling anything."""
 
+from collections.abc import Container
 from enum import StrEnum
 
 import msgspec
 
-from risk_manager.domain.actions import Action, CancelOrder, ReducePosition, TakeSnapshot
+from risk_manager.domain.actions import Action, CancelOrder, ClosePosition, ReducePosition, TakeSnapshot
 from risk_manager.domain.events import ActionAccepted, ActionRejected, Outcome, Refusal
 from risk_manager.enforcement.pacing import Pacing
 
@@ -15,7 +16,9 @@ class Stage(StrEnum):
     | stage    | meaning                            | sent again                                                |
     |----------|------------------------------------|-----------------------------------------------------------|
     | SENT     | no outcome yet                     | never; becomes UNKNOWN after `lost_ns`                    |
-    | ACCEPTED | taken, effect not seen             | `repeat_ns` after its effect shows, else after `effect_ns`|
+    | ACCEPTED | taken by the venue                 | `repeat_ns` after sending once its effect has shown;      |
+    |          |                                    | until then size-free: `effect_ns` after the outcome;      |
+    |          |                                    | sized: like UNKNOWN                                       |
     | REFUSED  | definitely not done                | after a wait that doubles up to `refused_most_ns`         |
     | UNKNOWN  | may have been done                 | size-free: after `repeat_ns`; sized: after `settle_ns`    |
     |          |                                    | and two agreeing snapshots                                |
@@ -33,8 +36,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         action: what was sent.   net_at_send: the contract's net position then.
         sent_ns, outcome_ns: local time; `outcome_ns` equals `sent_ns` while there is none.
+        has_effect: the target was seen as demanded since the action was sent.
         refusals, unknowns: of this target in a row, over repeated actions.
-        agreeing: snapshots since the outcome that were read later than it.
+        agreeing: snapshots in a row, read after the outcome, that show the position as the guard knows it.
     """
 
     action: Action
@@ -43,47 +47,91 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     outcome_ns: int
     stage: Stage = Stage.SENT
     refusal: Refusal | None = None
+    has_effect: bool = False
     refusals: int = 0
     unknowns: int = 0
     agreeing: int = 0
 
 
+class Memory(msgspec.Struct):
+    """All an `InFlight` remembers, for the engine's snapshot.
+
+    Attributes:
+        entries: by target.
+        waits: by contract id, when (local time) a close first waited for cancels in the present episode.
+        acted_ns: local time of the last sending or outcome of an action that changes the account; 0 if none.
+    """
+
+    entries: dict[str, Entry] = {}
+    waits: dict[str, int] = {}
+    acted_ns: int = 0
+
+
+SNAPSHOT = "snapshot"
+"""The target of TakeSnapshot."""
+
+
+def order_target(order_id: str) -> str:
+    return f"order:{order_id}"
+
+
+def close_target(contract_id: str) -> str:
+    return f"close:{contract_id}"
+
+
+def reduce_target(contract_id: str) -> str:
+    """Apart from the close's, so that an unanswered reduction never delays a close."""
+    return f"reduce:{contract_id}"
+
+
 def target_of(action: Action) -> str:
     """The key under which at most one action may be in flight."""
     match action:
-        case CancelOrder(order_id=order_id):
-            return f"order:{order_id}"
         case TakeSnapshot():
-            return "snapshot"
+            return SNAPSHOT
+        case ClosePosition(contract_id=contract_id):
+            return close_target(contract_id)
+        case ReducePosition(contract_id=contract_id):
+            return reduce_target(contract_id)
+        case CancelOrder(order_id=order_id):
+            return order_target(order_id)
         case _:
-            return f"position:{action.contract_id}"
+            return f"protect:{action.contract_id}"
 
 
 class InFlight:
     """The registry: one entry per target, found again by action id."""
 
-    def __init__(self, pacing: Pacing, entries: dict[str, Entry] | None = None) -> None:
+    def __init__(self, pacing: Pacing, memory: Memory | None = None) -> None:
         self.pacing = pacing
-        self.entries: dict[str, Entry] = entries if entries is not None else {}
+        self.memory = memory if memory is not None else Memory()
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        return self.memory.entries
+
+    @property
+    def acted_ns(self) -> int:
+        """Local time of the last sending or outcome of an action that changes the account; 0 if none."""
+        return self.memory.acted_ns
+
+    # -- what happened ------------------------------------------------------------------------------------------
 
     def sent(self, action: Action, net_contracts: int, now_ns: int) -> None:
         """Note an action as handed to the venue; counts of the same target carry over."""
-        before = self.entries.get(target_of(action))
-        self.entries[target_of(action)] = Entry(
-            action,
-            net_contracts,
-            now_ns,
-            now_ns,
-            refusals=before.refusals if before else 0,
-            unknowns=before.unknowns if before else 0,
-        )
+        target = target_of(action)
+        before = self.entries.get(target)
+        refusals, unknowns = (before.refusals, before.unknowns) if before is not None else (0, 0)
+        self.entries[target] = Entry(action, net_contracts, now_ns, now_ns, refusals=refusals, unknowns=unknowns)
+        if target != SNAPSHOT:
+            self._acted(now_ns)
 
     def learned(self, outcome: Outcome) -> None:
         """Note an outcome; one that belongs to no current entry is of no interest any more."""
         for target, entry in self.entries.items():
             if entry.action.id != outcome.action_id:
                 continue
-            changes: dict[str, object] = {"outcome_ns": outcome.received_ns}
+            changes: dict[str, object] = {"outcome_ns": outcome.received_ns, "agreeing": 0}
             if isinstance(outcome, ActionAccepted):
                 changes |= {"stage": Stage.ACCEPTED, "refusals": 0, "unknowns": 0}
             elif isinstance(outcome, ActionRejected):
@@ -91,97 +139,159 @@ class InFlight:
             else:
                 changes |= {"stage": Stage.UNKNOWN, "unknowns": entry.unknowns + 1}
             self.entries[target] = msgspec.structs.replace(entry, **changes)
+            if target != SNAPSHOT:
+                self._acted(outcome.received_ns)
             return
 
     def snapshot_answered(self, requested_ns: int) -> None:
         """A snapshot has come, readable or not: the request for it is no longer under way."""
-        entry = self.entries.get("snapshot")
+        entry = self.entries.get(SNAPSHOT)
         if entry is not None and requested_ns >= entry.sent_ns:
-            self.entries["snapshot"] = msgspec.structs.replace(entry, stage=Stage.ACCEPTED, outcome_ns=requested_ns)
+            self.entries[SNAPSHOT] = msgspec.structs.replace(entry, stage=Stage.ACCEPTED, outcome_ns=requested_ns)
 
-    def saw_snapshot(self, requested_ns: int) -> None:
-        """Count a readable snapshot for every entry whose outcome is older."""
+    def saw_snapshot(self, requested_ns: int, differing: Container[str]) -> None:
+        """Count a readable snapshot for every entry whose outcome is older.
+
+        Args:
+            differing: ids of the contracts it shows otherwise than the guard knows them; their count starts over.
+        """
         for target, entry in self.entries.items():
-            if entry.stage is not Stage.SENT and requested_ns > entry.outcome_ns:
-                self.entries[target] = msgspec.structs.replace(entry, agreeing=entry.agreeing + 1)
+            if isinstance(entry.action, TakeSnapshot) or entry.stage is Stage.SENT or requested_ns < entry.outcome_ns:
+                continue
+            agreeing = 0 if entry.action.contract_id in differing else entry.agreeing + 1
+            self.entries[target] = msgspec.structs.replace(entry, agreeing=agreeing)
 
     def lost_touch(self, now_ns: int) -> None:
         """Whatever has no outcome yet will not get one: the process or the link behind it is gone."""
         for target, entry in self.entries.items():
             if entry.stage is Stage.SENT:
-                self.entries[target] = msgspec.structs.replace(
-                    entry, stage=Stage.UNKNOWN, outcome_ns=now_ns, unknowns=entry.unknowns + 1
-                )
+                self._lose(target, entry, now_ns)
 
     def age(self, now_ns: int) -> None:
         """Turn actions without an outcome for `lost_ns` into unknown ones."""
         for target, entry in self.entries.items():
             if entry.stage is Stage.SENT and now_ns >= entry.sent_ns + self.pacing.lost_ns:
-                self.entries[target] = msgspec.structs.replace(
-                    entry, stage=Stage.UNKNOWN, outcome_ns=now_ns, unknowns=entry.unknowns + 1
-                )
+                self._lose(target, entry, now_ns)
+
+    def suspect(self, contract_id: str, intent_id: str) -> None:
+        """Assume a reduction under way that this registry does not remember: unknown from the next `age` on."""
+        if reduce_target(contract_id) not in self.entries:
+            self.entries[reduce_target(contract_id)] = Entry(ReducePosition("", intent_id, contract_id, 0), 0, 0, 0)
+
+    def forget(self, wanted: Container[str], now_ns: int) -> None:
+        """Drop what is over: every target that is not in `wanted` is as demanded.
+
+        What awaits its outcome stays, what was sent a moment ago stays to pace the next, and so does a sized action
+        that may still be executed late.
+        """
+        waits = self.memory.waits
+        for contract_id in [contract_id for contract_id in waits if close_target(contract_id) not in wanted]:
+            del waits[contract_id]
+        for target, entry in list(self.entries.items()):
+            if target in wanted:
+                continue
+            if entry.stage is not Stage.SENT and now_ns >= self._needed_until_ns(entry):
+                del self.entries[target]
+            elif not entry.has_effect:
+                self.entries[target] = msgspec.structs.replace(entry, has_effect=True)
+
+    def shift(self, by_ns: int) -> None:
+        """Move every local time: the local clock has been set."""
+        memory = self.memory
+        memory.acted_ns += by_ns
+        memory.waits = {contract_id: since_ns + by_ns for contract_id, since_ns in memory.waits.items()}
+        for target, entry in memory.entries.items():
+            memory.entries[target] = msgspec.structs.replace(
+                entry, sent_ns=entry.sent_ns + by_ns, outcome_ns=entry.outcome_ns + by_ns
+            )
+
+    # -- what may be done ---------------------------------------------------------------------------------------
 
     def is_pending(self, target: str) -> bool:
         entry = self.entries.get(target)
         return entry is not None and entry.stage is Stage.SENT
 
-    def free_at_ns(self, target: str, net_contracts: int) -> int:
+    def unknowns(self, target: str) -> int:
+        """Unknown outcomes of the target in a row."""
+        entry = self.entries.get(target)
+        return entry.unknowns if entry is not None else 0
+
+    def free_at_ns(self, target: str, net_contracts: int, now_ns: int) -> int:
         """Local time from which a new action on the target may be sent: 0 for at once.
 
-        `net_contracts` is the contract's position now: that it differs from the one at sending is the effect.
+        `net_contracts` is the contract's position now; the difference to the one at sending is the effect.
         """
         entry = self.entries.get(target)
         if entry is None:
             return 0
         pacing = self.pacing
+        is_sized = isinstance(entry.action, ReducePosition)
         match entry.stage:
             case Stage.SENT:
                 return entry.sent_ns + pacing.lost_ns
             case Stage.ACCEPTED:
                 if isinstance(entry.action, TakeSnapshot):
                     return entry.sent_ns + pacing.proof_ns
-                if not isinstance(entry.action, CancelOrder) and net_contracts != entry.net_at_send:
+                if _shows_effect(entry, net_contracts):
                     return entry.sent_ns + pacing.repeat_ns
-                if isinstance(entry.action, ReducePosition):
-                    return self._settled_at_ns(entry)
-                return entry.outcome_ns + pacing.effect_ns
+                return self._settled_at_ns(entry, now_ns) if is_sized else entry.outcome_ns + pacing.effect_ns
             case Stage.REFUSED:
                 if entry.refusal in (Refusal.MARKET_CLOSED, Refusal.RATE_LIMITED):
                     return entry.outcome_ns + pacing.closed_market_ns
-                wait = pacing.repeat_ns << min(entry.refusals - 1, 10)
-                return entry.outcome_ns + min(wait, pacing.refused_most_ns)
+                wait_ns = pacing.repeat_ns << min(entry.refusals - 1, 10)
+                return entry.outcome_ns + min(wait_ns, pacing.refused_most_ns)
             case Stage.UNKNOWN:
-                if isinstance(entry.action, ReducePosition):
-                    return self._settled_at_ns(entry)
-                return entry.outcome_ns + pacing.repeat_ns
+                return self._settled_at_ns(entry, now_ns) if is_sized else entry.outcome_ns + pacing.repeat_ns
 
-    def _settled_at_ns(self, entry: Entry) -> int:
-        settled = entry.outcome_ns + self.pacing.settle_ns
-        # Without two snapshots the wait has no end yet; look again when the next one may have come.
-        return settled if entry.agreeing >= 2 else settled + self.pacing.proof_ns * (3 - entry.agreeing)
+    def waiting_since_ns(self, contract_id: str, now_ns: int) -> int:
+        """Since when a close in the contract has been waiting for cancels; the wait begins with the first question."""
+        return self.memory.waits.setdefault(contract_id, now_ns)
 
-    def has_doubt(self) -> bool:
-        """Whether some outcome leaves open what the venue holds, so that a snapshot is worth a call."""
-        return any(
-            entry.agreeing < 2
-            and (entry.stage is Stage.UNKNOWN or (entry.stage is Stage.REFUSED and entry.refusal is Refusal.NOT_FOUND))
-            for entry in self.entries.values()
-            if not isinstance(entry.action, TakeSnapshot)
+    def doubtful_from_ns(self) -> int | None:
+        """Local time from which a snapshot is worth a call, to see what came of an action; None if of none."""
+        times = (self._doubtful_from_ns(entry) for entry in self.entries.values() if entry.agreeing < 2)
+        return min((at_ns for at_ns in times if at_ns is not None), default=None)
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _acted(self, at_ns: int) -> None:
+        self.memory.acted_ns = max(self.memory.acted_ns, at_ns)
+
+    def _lose(self, target: str, entry: Entry, now_ns: int) -> None:
+        self.entries[target] = msgspec.structs.replace(
+            entry, stage=Stage.UNKNOWN, outcome_ns=now_ns, unknowns=entry.unknowns + 1, agreeing=0
         )
+        if target != SNAPSHOT:
+            self._acted(now_ns)
 
-    def latest_ns(self) -> int:
-        """Local time of the last sending or outcome of any action that changes the account; 0 if none."""
-        times = (entry.outcome_ns for entry in self.entries.values() if not isinstance(entry.action, TakeSnapshot))
-        return max(times, default=0)
+    def _needed_until_ns(self, entry: Entry) -> int:
+        if isinstance(entry.action, TakeSnapshot):
+            return entry.sent_ns + self.pacing.proof_ns
+        if isinstance(entry.action, ReducePosition) and entry.stage is Stage.UNKNOWN:
+            return entry.outcome_ns + self.pacing.settle_ns
+        return entry.sent_ns + self.pacing.repeat_ns
 
-    def forget(self, targets: set[str], now_ns: int) -> None:
-        """Drop finished entries that are not about any of `targets`.
+    def _settled_at_ns(self, entry: Entry, now_ns: int) -> int:
+        settled_ns = entry.outcome_ns + self.pacing.settle_ns
+        # Without two agreeing snapshots the wait has no end yet: look again when the next one may have come.
+        return settled_ns if entry.agreeing >= 2 else max(settled_ns, now_ns + self.pacing.proof_ns)
 
-        What awaits its outcome stays, and so does a sized action that may still be executed late.
-        """
-        for target, entry in list(self.entries.items()):
-            late = isinstance(entry.action, ReducePosition) and entry.stage is Stage.UNKNOWN
-            if target in targets or target == "snapshot" or entry.stage is Stage.SENT:
-                continue
-            if not late or now_ns >= entry.outcome_ns + self.pacing.settle_ns:
-                del self.entries[target]
+    def _doubtful_from_ns(self, entry: Entry) -> int | None:
+        if isinstance(entry.action, TakeSnapshot):
+            return None
+        if entry.stage is Stage.UNKNOWN or (entry.stage is Stage.REFUSED and entry.refusal is Refusal.NOT_FOUND):
+            return entry.outcome_ns
+        if entry.stage is Stage.ACCEPTED and isinstance(entry.action, ReducePosition) and not entry.has_effect:
+            return entry.outcome_ns + self.pacing.effect_ns
+        return None
+
+
+def _shows_effect(entry: Entry, net_contracts: int) -> bool:
+    match entry.action:
+        case CancelOrder():
+            return entry.has_effect
+        case ReducePosition(size=size):
+            # A part of it is not enough: the rest may still be working at the venue.
+            return entry.has_effect or abs(net_contracts) <= abs(entry.net_at_send) - size
+        case _:
+            return entry.has_effect or net_contracts != entry.net_at_send

@@ -1,15 +1,36 @@
 """Merging demands: for every contract the strictest of all goals that concern it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
 import msgspec
 
-from risk_manager.domain.account import AccountView
+from risk_manager.domain.contract import Contract
 from risk_manager.domain.intent import Closed, Flat, Goal, NoOpeningOrders, OrdersGone, SizesAtMost
-from risk_manager.domain.order import Order
+from risk_manager.domain.order import Order, OrderStatus
 from risk_manager.enforcement.opening import is_opening, leaves_with_parent, net_after_fill
 
 UNLIMITED = 1 << 62
+
+
+class Held(Protocol):
+    """Contracts held in one contract."""
+
+    @property
+    def net_contracts(self) -> int: ...
+    @property
+    def position_id(self) -> str: ...
+
+
+class Exposed(Protocol):
+    """What goals look at: the account as the guard knows it, or as one snapshot shows it."""
+
+    @property
+    def holdings(self) -> Mapping[str, Held]: ...
+    @property
+    def orders(self) -> Mapping[str, Order]: ...
+    @property
+    def contracts(self) -> Mapping[str, Contract]: ...
 
 
 class Demanded(msgspec.Struct, frozen=True, gc=False):
@@ -36,7 +57,7 @@ class Merged(msgspec.Struct, frozen=True):
     cancels: dict[str, tuple[Order, str]]
 
 
-def size_limit(goal: Goal, contract_id: str, net_contracts: int, account: AccountView) -> int:
+def size_limit(goal: Goal, contract_id: str, net_contracts: int, account: Exposed) -> int:
     """Contracts the goal allows to remain of `net_contracts` held in one contract."""
     match goal:
         case Flat(scope):
@@ -54,41 +75,63 @@ def size_limit(goal: Goal, contract_id: str, net_contracts: int, account: Accoun
             return UNLIMITED
 
 
-def excess_orders(goal: Goal, account: AccountView) -> Iterator[Order]:
+def excess_orders(goal: Goal, account: Exposed) -> Iterator[Order]:
     """The working orders the goal cannot tolerate, in the order the account lists them."""
     for order in account.orders.values():
-        if order.remaining and _is_excess(goal, order, account) and not leaves_with_parent(order, account.orders):
+        if order.remaining and _is_excess(goal, order, account):
             yield order
 
 
-def _is_excess(goal: Goal, order: Order, account: AccountView) -> bool:
+def _is_excess(goal: Goal, order: Order, account: Exposed) -> bool:
     holding = account.holdings.get(order.contract_id)
     net = holding.net_contracts if holding else 0
     match goal:
         case OrdersGone(order_ids):
-            return order.id in order_ids
+            return _is_named(order, order_ids)
         case SizesAtMost(targets, cancels):
-            if order.id in cancels:
-                return True
             limits = [target.size for target in targets if target.contract_id == order.contract_id]
-            return bool(limits) and is_opening(order, net) and abs(net_after_fill(order, net)) > min(limits)
+            is_too_much = bool(limits) and is_opening(order, net) and abs(net_after_fill(order, net)) > min(limits)
+            return _is_named(order, cancels) or (is_too_much and not leaves_with_parent(order, account.orders))
         case Closed(scope, _, before_ns):
             is_around = order.created_ns <= before_ns or _is_meant(goal, order.contract_id, account)
             is_covered = scope.covers(order.contract_id, account.contracts.get(order.contract_id))
-            return is_around and is_covered and is_opening(order, net)
+            is_in_the_way = is_around and is_covered and is_opening(order, net)
+            return is_in_the_way and not leaves_with_parent(order, account.orders)
         case Flat(scope) | NoOpeningOrders(scope):
-            return scope.covers(order.contract_id, account.contracts.get(order.contract_id)) and is_opening(order, net)
+            is_covered = scope.covers(order.contract_id, account.contracts.get(order.contract_id))
+            return is_covered and is_opening(order, net) and not leaves_with_parent(order, account.orders)
 
 
-def _is_meant(goal: Closed, contract_id: str, account: AccountView) -> bool:
+def _is_meant(goal: Closed, contract_id: str, account: Exposed) -> bool:
     """Whether what is held in the contract is still one of the positions the goal is about."""
     holding = account.holdings.get(contract_id)
-    if holding is None or not goal.scope.covers(contract_id, holding.contract):
+    if holding is None or not goal.scope.covers(contract_id, account.contracts.get(contract_id)):
         return False
     return holding.position_id in goal.position_ids
 
 
-def merge(goals: Iterable[tuple[str, Goal]], account: AccountView) -> Merged:
+def _is_named(order: Order, order_ids: tuple[str, ...]) -> bool:
+    """Whether a goal that names orders has this one cancelled; a child of a named parent leaves with it."""
+    is_child = order.status is OrderStatus.SUSPENDED and order.parent_id in order_ids
+    return order.id in order_ids and not is_child
+
+
+def is_met(goal: Goal, account: Exposed) -> bool:
+    """Whether the account already is what the goal demands."""
+    return is_demanded(goal, Merged({}, {}), account)
+
+
+def is_demanded(goal: Goal, merged: Merged, account: Exposed) -> bool:
+    """Whether everything the goal finds wrong with the account is already part of the merged demands."""
+    for contract_id, holding in account.holdings.items():
+        most = size_limit(goal, contract_id, holding.net_contracts, account)
+        demanded = merged.sizes.get(contract_id)
+        if abs(holding.net_contracts) > most and (demanded is None or demanded.most > most):
+            return False
+    return all(order.id in merged.cancels for order in excess_orders(goal, account))
+
+
+def merge(goals: Iterable[tuple[str, Goal]], account: Exposed) -> Merged:
     """The strictest demand per contract and per order over all (intent id, goal) pairs; earlier pairs win ties."""
     sizes: dict[str, Demanded] = {}
     cancels: dict[str, tuple[Order, str]] = {}

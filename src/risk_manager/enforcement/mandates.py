@@ -5,8 +5,9 @@ from risk_manager.domain.finding import Breach
 from risk_manager.domain.intent import Closed, Flat, Goal, NoOpeningOrders, OrdersGone, SizesAtMost
 from risk_manager.domain.lockout import Held, Lockout, OnLock
 from risk_manager.domain.scope import ACCOUNT, Scope
-from risk_manager.enforcement.lattice import excess_orders, size_limit
-from risk_manager.rules._base import Demand, LockUntil, Remedy
+from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy
+
+DAY_NS = 86_400_000_000_000
 
 
 def goal_of_breach(breach: Breach, remedy: Remedy, lockout: Lockout | None, account: AccountView) -> Goal | None:
@@ -31,9 +32,11 @@ def goal_of_breach(breach: Breach, remedy: Remedy, lockout: Lockout | None, acco
             return _closed(ACCOUNT, account)
 
 
-def _closed(scope: Scope, account: AccountView) -> Closed:
+def _closed(scope: Scope, account: AccountView) -> Closed | Flat:
     covered = (holding for key, holding in sorted(account.holdings.items()) if scope.covers(key, holding.contract))
-    return Closed(scope, tuple(holding.position_id for holding in covered), account.now_ns)
+    position_ids = tuple(holding.position_id for holding in covered)
+    # Ahead of its position event a position has no name it could be told from a later one by.
+    return Closed(scope, position_ids, account.now_ns) if all(position_ids) else Flat(scope)
 
 
 def goal_of_lockout(lockout: Lockout) -> Goal:
@@ -48,14 +51,6 @@ def lockout_of_breach(breach: Breach, remedy: Remedy, account: AccountView, inte
     terms = remedy.lock
     if terms is None:
         return None
-    match terms.until:
-        case LockUntil.RESET:
-            until_ns: int | None = account.day.end_ns
-        case LockUntil.DURATION:
-            assert terms.duration_ns is not None, remedy
-            until_ns = account.now_ns + terms.duration_ns
-        case LockUntil.CONDITION:
-            until_ns = None
     scope = ACCOUNT if terms.whole_account else breach.scope
     return Lockout(
         account_id=account.id,
@@ -65,11 +60,25 @@ def lockout_of_breach(breach: Breach, remedy: Remedy, account: AccountView, inte
         on_lock=terms.on_lock,
         reason=breach.code,
         set_ns=account.now_ns,
-        until_ns=until_ns,
+        until_ns=_until_ns(terms, account),
         trading_day=account.day.label,
         intent_id=intent_id,
         allowed=held(account) if terms.on_lock is OnLock.BLOCK_NEW else (),
     )
+
+
+def _until_ns(terms: LockTerms, account: AccountView) -> int | None:
+    match terms.until:
+        case LockUntil.RESET:
+            if account.now_ns == 0:
+                return 0
+            # Past the last day anybody entered in the table, a day is 24 hours.
+            return account.day.end_ns if account.day.end_ns > account.now_ns else account.now_ns + DAY_NS
+        case LockUntil.DURATION:
+            assert terms.duration_ns is not None, terms
+            return account.now_ns + terms.duration_ns
+        case LockUntil.CONDITION:
+            return None
 
 
 def held(account: AccountView) -> tuple[Held, ...]:
@@ -86,11 +95,3 @@ def shrunk(allowed: tuple[Held, ...], account: AccountView) -> tuple[Held, ...]:
             now = Held(before.contract_id, holding.net_contracts)
             kept.append(min(before, now, key=lambda held: abs(held.net_contracts)))
     return tuple(kept)
-
-
-def is_met(goal: Goal, account: AccountView) -> bool:
-    """Whether the account, as the guard knows it, already is what the goal demands."""
-    for contract_id, holding in account.holdings.items():
-        if abs(holding.net_contracts) > size_limit(goal, contract_id, holding.net_contracts, account):
-            return False
-    return not any(True for _ in excess_orders(goal, account))

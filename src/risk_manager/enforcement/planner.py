@@ -12,8 +12,7 @@ import msgspec
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.actions import Action, CancelOrder, ClosePosition, ReducePosition
 from risk_manager.domain.intent import Goal
-from risk_manager.domain.order import Order
-from risk_manager.enforcement.in_flight import InFlight
+from risk_manager.enforcement.in_flight import InFlight, close_target, order_target, reduce_target
 from risk_manager.enforcement.lattice import Demanded, Merged, merge
 
 
@@ -39,65 +38,76 @@ class ActionIds:
 def plan(
     goals: Iterable[tuple[str, Goal]], account: AccountView, in_flight: InFlight, ids: ActionIds, now_ns: int
 ) -> Plan:
-    """The next actions towards all goals, given as (intent id, goal), oldest first; notes them as sent."""
+    """The next actions towards all goals, given as (intent id, goal), oldest first; notes them as sent.
+
+    A close goes before the cancels it no longer waits for, so that hundreds of orders cannot starve it.
+    """
     merged = merge(goals, account)
     in_flight.age(now_ns)
-    in_flight.forget({f"order:{key}" for key in merged.cancels} | {f"position:{key}" for key in merged.sizes}, now_ns)
-    cancels: list[CancelOrder] = []
-    actions: list[Action] = []
+    in_flight.forget(_wanted(merged), now_ns)
     wakes: list[int] = []
+    cancels: list[CancelOrder] = []
     for order, intent_id in merged.cancels.values():
-        free_ns = in_flight.free_at_ns(f"order:{order.id}", 0)
-        if free_ns <= now_ns:
-            cancels.append(CancelOrder(ids.next(), intent_id, order.contract_id, order.id))
-        else:
+        free_ns = in_flight.free_at_ns(order_target(order.id), 0, now_ns)
+        if free_ns > now_ns:
             wakes.append(free_ns)
+            continue
+        cancel = CancelOrder(ids.next(), intent_id, order.contract_id, order.id)
+        in_flight.sent(cancel, 0, now_ns)
+        cancels.append(cancel)
+    shrinks: list[ClosePosition | ReducePosition] = []
     for contract_id, demanded in sorted(merged.sizes.items()):
         net = account.holdings[contract_id].net_contracts
-        free_ns = max(
-            in_flight.free_at_ns(f"position:{contract_id}", net),
-            _openers_done_ns(contract_id, merged, cancels, in_flight, now_ns),
-        )
-        if free_ns <= now_ns:
-            action = _shrink(contract_id, net, demanded, in_flight, ids)
-            in_flight.sent(action, net, now_ns)
-            actions.append(action)
-        else:
+        free_ns = _free_at_ns(contract_id, demanded, net, merged, in_flight, now_ns)
+        if free_ns > now_ns:
             wakes.append(free_ns)
-    for cancel in cancels:
-        in_flight.sent(cancel, 0, now_ns)
-    return Plan((*cancels, *actions), min(wakes, default=None))
+            continue
+        action = _shrink(contract_id, demanded, account, in_flight, ids)
+        if action is not None:
+            in_flight.sent(action, net, now_ns)
+            shrinks.append(action)
+    return Plan((*shrinks, *cancels), min(wakes, default=None))
+
+
+def _wanted(merged: Merged) -> set[str]:
+    wanted = {order_target(order_id) for order_id in merged.cancels}
+    wanted |= {close_target(contract_id) for contract_id in merged.sizes}
+    return wanted | {reduce_target(contract_id) for contract_id in merged.sizes}
 
 
 def _shrink(
-    contract_id: str, net: int, demanded: Demanded, in_flight: InFlight, ids: ActionIds
-) -> ClosePosition | ReducePosition:
-    entry = in_flight.entries.get(f"position:{contract_id}")
-    unknowns = entry.unknowns if entry else 0
-    if demanded.most == 0 or unknowns >= in_flight.pacing.unknowns_most:
+    contract_id: str, demanded: Demanded, account: AccountView, in_flight: InFlight, ids: ActionIds
+) -> ClosePosition | ReducePosition | None:
+    """The action that brings the position down; None while what is certainly held is not too much."""
+    if _is_close(contract_id, demanded, in_flight):
         return ClosePosition(ids.next(), demanded.intent_id, contract_id)
-    return ReducePosition(ids.next(), demanded.intent_id, contract_id, abs(net) - demanded.most)
+    size = account.holdings[contract_id].certain_contracts - demanded.most
+    return ReducePosition(ids.next(), demanded.intent_id, contract_id, size) if size > 0 else None
 
 
-def _openers_done_ns(
-    contract_id: str, merged: Merged, cancels: list[CancelOrder], in_flight: InFlight, now_ns: int
+def _is_close(contract_id: str, demanded: Demanded, in_flight: InFlight) -> bool:
+    return demanded.most == 0 or in_flight.unknowns(reduce_target(contract_id)) >= in_flight.pacing.unknowns_most
+
+
+def _free_at_ns(
+    contract_id: str, demanded: Demanded, net_contracts: int, merged: Merged, in_flight: InFlight, now_ns: int
 ) -> int:
+    """Local time from which the contract may be closed or reduced; 0 for at once."""
+    free_ns = in_flight.free_at_ns(close_target(contract_id), net_contracts, now_ns)
+    if not _is_close(contract_id, demanded, in_flight):
+        free_ns = max(free_ns, in_flight.free_at_ns(reduce_target(contract_id), net_contracts, now_ns))
+    return max(free_ns, _openers_done_ns(contract_id, merged, in_flight, now_ns))
+
+
+def _openers_done_ns(contract_id: str, merged: Merged, in_flight: InFlight, now_ns: int) -> int:
     """Local time until which a close waits for the cancels of this contract's opening orders; 0 for not at all.
 
-    It waits only while a first wave of cancels is unanswered, and never longer than `openers_ns` after it was sent.
+    It waits while one is unanswered, but for the whole of an episode no longer than `openers_ns`, however many new
+    orders come in the meantime.
     """
-    openers = [order for order, _ in merged.cancels.values() if order.contract_id == contract_id]
-    if not openers or len(openers) > in_flight.pacing.openers_most:
+    openers = [order.id for order, _ in merged.cancels.values() if order.contract_id == contract_id]
+    if len(openers) > in_flight.pacing.openers_most:
         return 0
-    just_sent = {cancel.order_id for cancel in cancels}
-    return max((_answer_due_ns(order, just_sent, in_flight, now_ns) for order in openers), default=0)
-
-
-def _answer_due_ns(order: Order, just_sent: set[str], in_flight: InFlight, now_ns: int) -> int:
-    entry = in_flight.entries.get(f"order:{order.id}")
-    if order.id in just_sent:
-        # A repeated cancel does not hold the close up again.
-        return now_ns + in_flight.pacing.openers_ns if entry is None else 0
-    if entry is not None and in_flight.is_pending(f"order:{order.id}"):
-        return entry.sent_ns + in_flight.pacing.openers_ns
-    return 0
+    if not any(in_flight.is_pending(order_target(order_id)) for order_id in openers):
+        return 0
+    return in_flight.waiting_since_ns(contract_id, now_ns) + in_flight.pacing.openers_ns

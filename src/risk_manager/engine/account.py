@@ -46,6 +46,7 @@ class AccountImage(msgspec.Struct):
     floor_ns: int
     has_positions: bool
     has_fills: bool
+    is_stream_broken: bool
 
 
 class AccountState:
@@ -73,6 +74,7 @@ class AccountState:
         self._quotes: dict[str, QuoteUpdated] = {}
         self._fills: dict[str, Fill] = {}
         self._floor_ns = 0
+        self._is_stream_broken = False
 
     @property
     def can_trade(self) -> bool:
@@ -95,7 +97,8 @@ class AccountState:
 
     def quote_of(self, contract_id: str) -> Quote | None:
         """The last quote of a contract, held or not."""
-        known = self._quotes.get(contract_id)
+        book = self.holdings.get(contract_id)
+        known = book.quoted if book is not None else self._quotes.get(contract_id)
         return known.quote if known is not None else None
 
     # -- folding ------------------------------------------------------------------------------------------------
@@ -103,21 +106,20 @@ class AccountState:
     def on_quote(self, event: QuoteUpdated) -> None:
         quote = event.quote
         contract_id = quote.contract_id
-        self._quotes[contract_id] = event
         book = self.holdings.get(contract_id)
         if book is None:
+            self._quotes[contract_id] = event
             return
-        book.quote = quote
-        book.quote_received_ns = event.received_ns
-        net = book.value_net
+        book.quoted = event
+        net, cost, before = book.value_net, book.value_cost, book.unrealized_micros
         mark = quote.bid_ticks if net > 0 else quote.ask_ticks
-        before = book.unrealized_micros
-        if mark is None or before is None or book.value_cost is None:
+        if mark is None or before is None or cost is None:
             self._revalue(book)
             return
-        now = mark * net * book.tick_value_micros - book.value_cost
-        book.unrealized_micros = now
-        self.unrealized_micros += now - before
+        now = mark * net * book.tick_value_micros - cost
+        if now != before:
+            book.unrealized_micros = now
+            self.unrealized_micros += now - before
 
     def on_account(self, event: AccountUpdated) -> None:
         self.record = event.account
@@ -128,8 +130,8 @@ class AccountState:
         self._hold(book)
 
     def on_fill(self, event: FillReceived) -> None:
-        self._take_fill(event.fill, event.received_ns, moves=self.has_fills or not self.has_positions)
-        self._book(event.fill.contract_id).moved_ns = event.received_ns
+        if self._take_fill(event.fill, event.received_ns, moves=self.has_fills or not self.has_positions):
+            self._books[event.fill.contract_id].moved_ns = event.received_ns
 
     def on_order(self, event: OrderUpdated) -> None:
         self._take_order(event.order, event.received_ns)
@@ -145,9 +147,23 @@ class AccountState:
             self.has_fills = True
         if event.positions is not None:
             self._reconcile_positions(event.positions, event.requested_ns, event.received_ns)
-            self.has_positions = True
+            self.has_positions, self._is_stream_broken = True, False
         if event.orders is not None:
             self._reconcile_orders(event.orders, event.requested_ns, event.received_ns)
+
+    def lost_stream(self) -> None:
+        """Events may have been missed: the next snapshot is the truth wherever the stream has long been silent."""
+        self._is_stream_broken = True
+
+    def shift(self, by_ns: int) -> None:
+        """Move every local time: the local clock has been set."""
+        for book in self._books.values():
+            book.shift(by_ns)
+        self._order_received_ns = {key: at_ns + by_ns for key, at_ns in self._order_received_ns.items()}
+        self._quotes = {
+            key: msgspec.structs.replace(event, received_ns=event.received_ns + by_ns)
+            for key, event in self._quotes.items()
+        }
 
     def turn_day(self, day: TradingDay) -> None:
         """Start a trading day: its numbers begin with the fills that already carry its time."""
@@ -206,13 +222,12 @@ class AccountState:
     def _hold(self, book: Book) -> None:
         """List the book among the holdings while it has exposure, and value it."""
         contract_id = book.contract_id
-        if book.net_contracts == 0:
-            self.holdings.pop(contract_id, None)
-        elif contract_id not in self.holdings:
-            self.holdings[contract_id] = book
-            known = self._quotes.get(contract_id)
-            if known is not None:
-                book.quote, book.quote_received_ns = known.quote, known.received_ns
+        if book.net_contracts != 0:
+            if contract_id not in self.holdings:
+                self.holdings[contract_id] = book
+                book.quoted = self._quotes.pop(contract_id, None)
+        elif self.holdings.pop(contract_id, None) is not None and book.quoted is not None:
+            self._quotes[contract_id] = book.quoted
         self._revalue(book)
 
     def _revalue(self, book: Book) -> None:
@@ -223,25 +238,25 @@ class AccountState:
         if is_unpriced != (book.contract_id in self.unpriced):
             self.unpriced = self.unpriced ^ {book.contract_id}
 
-    def _take_fill(self, fill: Fill, received_ns: int, *, moves: bool) -> None:
-        """Book a fill once per id; a re-sent one only ever adds what was missing, or voids."""
+    def _take_fill(self, fill: Fill, received_ns: int, *, moves: bool) -> bool:
+        """Book a fill once per id, and say whether that is news; `moves`: the position does not contain it yet."""
         if fill.at_ns < self._floor_ns:
-            return
+            return False
         known = self._fills.get(fill.id)
         if known is not None:
-            if known.is_voided or fill == known:
-                return
-            if not fill.is_voided and (fill.pnl_micros is None or known.pnl_micros is not None):
-                return
+            fill = _completed(known, fill)
+            if fill == known:
+                return False
         self._fills[fill.id] = fill
         self._sum_fill(known, -1)
         self._sum_fill(fill, 1)
         book = self._book(fill.contract_id)
         if moves and known is None and not fill.is_voided:
             book.fill(fill, received_ns)
-        elif moves and known is not None and fill.is_voided:
+        elif moves and known is not None and fill.is_voided and not known.is_voided:
             book.unfill(known, received_ns)
         self._hold(book)
+        return True
 
     def _sum_fill(self, fill: Fill | None, sign: int) -> None:
         if fill is not None and not fill.is_voided and self._is_today(fill):
@@ -249,15 +264,16 @@ class AccountState:
             self.fees_micros += sign * fill.fees_micros
 
     def _take_order(self, order: Order, received_ns: int) -> None:
-        known = self.orders.get(order.id)
-        if order.id in self._done or (known is not None and order.updated_ns + ORDER_TIME_STEP_NS < known.updated_ns):
+        if order.id in self._done:
             return
         if order.status.is_terminal:
             self._done[order.id] = order.updated_ns
             self._drop_order(order.id)
             return
-        self.orders[order.id] = order
-        self._order_received_ns[order.id] = received_ns
+        known = self.orders.get(order.id)
+        if known is None or not _is_outdated(order, known):
+            self.orders[order.id] = order
+            self._order_received_ns[order.id] = received_ns
 
     def _drop_order(self, order_id: str) -> None:
         self.orders.pop(order_id, None)
@@ -271,21 +287,31 @@ class AccountState:
             if self._is_older(book, position, requested_ns):
                 continue
             net = position.net_contracts
-            if not self.has_positions or net in (book.filled_net, book.contradiction):
+            is_repeated = net == book.contradiction and requested_ns >= book.contradicted_ns
+            is_confirmed = net == book.filled_net or (net == book.venue_net and book.is_venue_ahead)
+            if is_repeated or is_confirmed or self._is_silent(book, requested_ns):
                 book.adopt(position, received_ns)
-            else:
+            elif net != book.contradiction:
                 book.contradiction, book.contradicted_ns = net, received_ns
             self._hold(book)
+
+    def _is_silent(self, book: Book, requested_ns: int) -> bool:
+        """Whether a snapshot needs no second one: the stream is new or was interrupted, and has long said nothing."""
+        if not self.has_positions:
+            return True
+        return self._is_stream_broken and book.moved_ns < requested_ns - SNAPSHOT_LAG_NS
 
     def _is_older(self, book: Book, position: Position, requested_ns: int) -> bool:
         """Whether the stream knows better than a snapshot: it moved later, or so shortly before that the read lags."""
         if not self.has_positions:
             return False
-        is_settled = book.unsettled_ns is None
-        lags = (
-            is_settled and position.net_contracts != book.venue_net and book.moved_ns > requested_ns - SNAPSHOT_LAG_NS
-        )
-        return book.moved_ns >= requested_ns or lags
+        net = position.net_contracts
+        if book.unsettled_ns is None:
+            may_lag = net != book.venue_net
+        else:
+            # Fills of which the venue's statement is still missing are not given up for a smaller position.
+            may_lag = not book.is_venue_ahead and net != book.filled_net and abs(net) < abs(book.net_contracts)
+        return book.moved_ns >= requested_ns - (SNAPSHOT_LAG_NS if may_lag else 0)
 
     def _reconcile_orders(self, orders: tuple[Order, ...], requested_ns: int, received_ns: int) -> None:
         listed = {order.id for order in orders}
@@ -315,6 +341,7 @@ class AccountState:
             floor_ns=self._floor_ns,
             has_positions=self.has_positions,
             has_fills=self.has_fills,
+            is_stream_broken=self._is_stream_broken,
         )
 
     def load(self, image: AccountImage) -> None:
@@ -329,7 +356,29 @@ class AccountState:
         self._fills = {fill.id: fill for fill in image.fills}
         self._floor_ns = image.floor_ns
         self.has_positions, self.has_fills = image.has_positions, image.has_fills
+        self._is_stream_broken = image.is_stream_broken
         self.unrealized_micros = sum(book.unrealized_micros or 0 for book in self._books.values())
         unpriced = (book.contract_id for book in self._books.values() if book.unrealized_micros is None)
         self.unpriced = frozenset(unpriced)
         self._sum_day()
+
+
+def _completed(known: Fill, again: Fill) -> Fill:
+    """A fill told again: what was missing is added, what was known stays, and a void is for good.
+
+    The order of the two does not matter, except where the venue contradicts itself.
+    """
+    return msgspec.structs.replace(
+        known,
+        price_ticks=known.price_ticks if known.price_ticks is not None else again.price_ticks,
+        pnl_micros=known.pnl_micros if known.pnl_micros is not None else again.pnl_micros,
+        fees_micros=max(known.fees_micros, again.fees_micros),
+        is_voided=known.is_voided or again.is_voided,
+    )
+
+
+def _is_outdated(order: Order, known: Order) -> bool:
+    """Whether `order` describes a state before `known`; at one instant the state with more filled is the later one."""
+    if abs(order.updated_ns - known.updated_ns) <= ORDER_TIME_STEP_NS:
+        return order.filled < known.filled
+    return order.updated_ns < known.updated_ns

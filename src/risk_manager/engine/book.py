@@ -5,19 +5,25 @@ the two witnesses disagree: the book is *unsettled*. Then exposure is the larger
 and value follows the fills, so a loss is never counted both as realized and as open.
 """
 
+from dataclasses import dataclass
+
 import msgspec
 
 from risk_manager.domain.contract import Contract
+from risk_manager.domain.events import QuoteUpdated
 from risk_manager.domain.fill import Fill
 from risk_manager.domain.position import Position, value_micros
 from risk_manager.domain.quote import Quote
 
 
-class Book(msgspec.Struct):
+# Not a Struct: every quote writes to it, which a slot takes an eighth of the time for.
+@dataclass(slots=True)
+class Book:
     """The position in one contract; implements `HoldingView` while it is not flat.
 
     Attributes:
         venue_net, venue_cost: what the venue last stated.   filled_net, filled_cost: the same, moved by fills since.
+        is_venue_ahead: the last to change was the venue's statement, not the fills.
         value_net, value_cost: what is marked to the quote (cost None: cannot be valued).
         moved_ns: local time of the last stream event that moved either witness; 0 if there was none.
         unsettled_ns: local time since which the witnesses disagree; None while they agree.
@@ -37,19 +43,35 @@ class Book(msgspec.Struct):
     filled_net: int = 0
     filled_cost: int | None = 0
     net_contracts: int = 0
+    is_venue_ahead: bool = False
     value_net: int = 0
     value_cost: int | None = 0
     moved_ns: int = 0
     unsettled_ns: int | None = None
     contradiction: int | None = None
     contradicted_ns: int = 0
-    quote: Quote | None = None
-    quote_received_ns: int = 0
+    quoted: QuoteUpdated | None = None
     unrealized_micros: int | None = 0
 
     @property
     def root(self) -> str:
         return self.contract.root if self.contract is not None else self.contract_id
+
+    @property
+    def certain_contracts(self) -> int:
+        net = self.net_contracts
+        if self.unsettled_ns is None and self.contradiction is None:
+            return abs(net)
+        stated = (self.venue_net, self.filled_net, net if self.contradiction is None else self.contradiction)
+        return min(abs(one) if one * net > 0 else 0 for one in stated)
+
+    @property
+    def quote(self) -> Quote | None:
+        return self.quoted.quote if self.quoted is not None else None
+
+    @property
+    def quote_received_ns(self) -> int:
+        return self.quoted.received_ns if self.quoted is not None else 0
 
     def learn(self, contract: Contract) -> None:
         self.contract = contract
@@ -57,39 +79,56 @@ class Book(msgspec.Struct):
 
     def state(self, position: Position, received_ns: int) -> None:
         """Take in a position event."""
+        # One that only repeats itself does not overtake the fills since.
+        self.is_venue_ahead = self.is_venue_ahead or position.net_contracts != self.venue_net
         self._take(position)
         self.moved_ns = received_ns
         self.contradiction = None
-        self._settle(received_ns, by_fill=False)
+        self._settle(received_ns)
 
     def adopt(self, position: Position, received_ns: int) -> None:
         """Take a snapshot's position as the truth for both witnesses."""
         self._take(position)
         self.filled_net, self.filled_cost = self.venue_net, self.venue_cost
         self.contradiction = None
-        self._settle(received_ns, by_fill=False)
+        self._settle(received_ns)
 
     def fill(self, fill: Fill, received_ns: int) -> None:
         """Take in a new fill."""
         signed = fill.side.sign * fill.size
-        priced = fill.price_ticks is not None and self.tick_value_micros > 0 and self.filled_cost is not None
-        value = value_micros(fill.price_ticks or 0, signed, self.tick_value_micros)
-        net, cost = self.filled_net, self.filled_cost or 0
-        closed = min(abs(net), abs(signed)) if net * signed < 0 else 0
-        if closed:
-            cost -= cost * closed // abs(net)
-        opened = abs(signed) - closed
+        if self.net_contracts == 0:
+            self.opened_ns = fill.at_ns
+        net = self.filled_net
+        closed = min(abs(net), fill.size) if net * signed < 0 else 0
         self.filled_net = net + signed
-        self.filled_cost = cost + value * opened // abs(signed) if priced or self.filled_net == 0 else None
-        self._settle(received_ns, by_fill=True)
+        self.filled_cost = self._cost_after(fill, closed)
+        self.is_venue_ahead = False
+        self._settle(received_ns)
 
     def unfill(self, fill: Fill, received_ns: int) -> None:
-        """Take back a fill the venue has voided; its price leaves the cost until the venue states the position."""
+        """Take back a voided fill: the price of an opening one leaves the cost, the cost of a closing one returns."""
         signed = fill.side.sign * fill.size
         self.filled_net -= signed
-        if self.filled_cost is not None:
-            self.filled_cost -= value_micros(fill.price_ticks or 0, signed, self.tick_value_micros)
-        self._settle(received_ns, by_fill=True)
+        if self.filled_net == 0:
+            self.filled_cost = 0
+        elif fill.price_ticks is None or not self.tick_value_micros or self.filled_cost is None:
+            self.filled_cost = None
+        else:
+            # A closing fill's profit is what it sold for less what that had cost.
+            value = value_micros(fill.price_ticks, signed, self.tick_value_micros)
+            self.filled_cost -= value + (fill.pnl_micros or 0)
+        self.is_venue_ahead = False
+        self._settle(received_ns)
+
+    def shift(self, by_ns: int) -> None:
+        """Move every local time: the local clock has been set."""
+        self.increased_ns += by_ns
+        self.moved_ns += by_ns
+        self.contradicted_ns += by_ns
+        if self.unsettled_ns is not None:
+            self.unsettled_ns += by_ns
+        if self.quoted is not None:
+            self.quoted = msgspec.structs.replace(self.quoted, received_ns=self.quoted.received_ns + by_ns)
 
     def unrealized_at_micros(self, basis: str) -> int | None:
         """Open profit marked at `exit_side`, `mid` (of bid and ask) or `last`; None if that price is not known."""
@@ -115,7 +154,22 @@ class Book(msgspec.Struct):
         self.position_id = position.id if position.net_contracts else ""
         self.opened_ns = position.opened_ns
 
-    def _settle(self, received_ns: int, *, by_fill: bool) -> None:
+    def _cost_after(self, fill: Fill, closed: int) -> int | None:
+        """What the fills' position cost after one that closed so many contracts and opened with the rest."""
+        if self.filled_net == 0:
+            return 0
+        if self.filled_cost is None:
+            return None
+        net_before = abs(self.filled_net - fill.side.sign * fill.size)
+        kept = self.filled_cost - (self.filled_cost * closed // net_before if closed else 0)
+        opened = fill.size - closed
+        if opened == 0:
+            return kept
+        if fill.price_ticks is None or not self.tick_value_micros:
+            return None
+        return kept + value_micros(fill.price_ticks, fill.side.sign * opened, self.tick_value_micros)
+
+    def _settle(self, received_ns: int) -> None:
         before = abs(self.net_contracts)
         if self.venue_net == self.filled_net:
             self.filled_cost = self.venue_cost
@@ -127,7 +181,7 @@ class Book(msgspec.Struct):
         if abs(self.net_contracts) > before:
             self.increased_ns = received_ns
         # An opening position event ahead of its fill is valued at once; a closing one waits for the fill's P&L.
-        if not by_fill and venue_is_larger and self.venue_net * self.filled_net >= 0:
+        if self.is_venue_ahead and venue_is_larger and self.venue_net * self.filled_net >= 0:
             self.value_net, self.value_cost = self.venue_net, self.venue_cost
         else:
             self.value_net, self.value_cost = self.filled_net, self.filled_cost

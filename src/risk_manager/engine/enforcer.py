@@ -5,14 +5,15 @@ import msgspec
 from risk_manager.domain.actions import TakeSnapshot
 from risk_manager.domain.events import Outcome, SnapshotTaken
 from risk_manager.domain.finding import Breach, Unit
-from risk_manager.domain.intent import Flat, Goal, Intent, IntentState, SizesAtMost
+from risk_manager.domain.intent import Closed, Flat, Goal, Intent, IntentState, SizesAtMost
 from risk_manager.domain.lockout import Lockout, LockoutRelease
 from risk_manager.domain.scope import ACCOUNT, Scope
-from risk_manager.enforcement.in_flight import Entry, InFlight
-from risk_manager.enforcement.mandates import goal_of_breach, goal_of_lockout, is_met, lockout_of_breach, shrunk
+from risk_manager.enforcement.in_flight import SNAPSHOT, InFlight, Memory
+from risk_manager.enforcement.lattice import excess_orders, is_demanded, is_met, merge
+from risk_manager.enforcement.mandates import goal_of_breach, goal_of_lockout, lockout_of_breach, shrunk
 from risk_manager.enforcement.pacing import Pacing
 from risk_manager.enforcement.planner import plan
-from risk_manager.enforcement.proof import Proof, after_snapshot, looked, next_snapshot_ns
+from risk_manager.enforcement.proof import Proof, Shown, after_snapshot, looked, next_snapshot_ns, shifted
 from risk_manager.engine.account import AccountState
 from risk_manager.engine.step import Step
 from risk_manager.rules._base import Remedy
@@ -33,7 +34,7 @@ class OpenIntent(msgspec.Struct, frozen=True):
 class EnforcerImage(msgspec.Struct):
     open: list[OpenIntent]
     lockouts: tuple[Lockout, ...]
-    entries: dict[str, Entry]
+    in_flight: Memory
     violated: list[tuple[Scope, str]]
     wake_ns: int | None
 
@@ -63,28 +64,29 @@ class Enforcer:
     def breached(self, step: Step, breach: Breach, remedy: Remedy, *, is_fresh: bool) -> None:
         """Take in a breach a rule reports, new or still holding."""
         key = (breach.rule, breach.code, breach.scope)
-        fresh_lockout = lockout_of_breach(breach, remedy, self._account, step.id)
-        held_lockout = self._active(fresh_lockout)
-        goal = goal_of_breach(breach, remedy, held_lockout or fresh_lockout, self._account)
+        fresh = lockout_of_breach(breach, remedy, self._account, step.id)
+        held = self._active(fresh)
+        goal = goal_of_breach(breach, remedy, held or fresh, self._account)
         work = self._open.get(key)
         if work is not None and goal is not None:
-            self._join(key, work, breach, goal)
-            if held_lockout is None and fresh_lockout is not None:
-                self._lock(step, msgspec.structs.replace(fresh_lockout, intent_id=work.intent.id))
+            self._join(step, key, work, breach, goal)
+            if held is None:
+                self._lock(step, fresh, work.intent.id)
             return
-        if held_lockout is not None and (
-            not is_fresh or held_lockout.joined(fresh_lockout or held_lockout) == held_lockout
-        ):
+        if held is not None and fresh is not None and (not is_fresh or held.joined(fresh) == held):
+            # What the breach demands is what the lockout upholds.
             return
-        if goal is None:
-            if is_fresh:
-                step.findings.append(breach)
-                self._lock(step, fresh_lockout)
-        elif is_fresh or (not self._is_observing and not is_met(goal, self._account)):
+        is_undone = goal is not None and not self._is_observing and not is_met(goal, self._account)
+        if is_fresh or is_undone:
             step.findings.append(breach)
-            intent = self.open(step, breach, goal)
-            if fresh_lockout is not None:
-                self._lock(step, msgspec.structs.replace(fresh_lockout, intent_id=intent.id))
+            self._lock(step, fresh, self.open(step, breach, goal).id if goal is not None else step.id)
+
+    def flatten(self, step: Step, operator: str) -> None:
+        """Close and cancel everything once, because a person said so."""
+        breach = Breach("operator", "FLATTEN", 0, 0, Unit.NONE, ACCOUNT, evidence=(("operator", operator),))
+        step.findings.append(breach)
+        if (breach.rule, breach.code, breach.scope) not in self._open:
+            self.open(step, breach, Flat(ACCOUNT))
 
     def open(self, step: Step, breach: Breach, goal: Goal) -> Intent:
         """Open an intent for a breach; in observe mode it is only recorded."""
@@ -118,6 +120,10 @@ class Enforcer:
 
     def expire(self, step: Step, trusted_ns: int) -> None:
         """End the lockouts whose time has come by the venue's clock."""
+        for held in self._account.lockouts:
+            if held.set_ns == 0 and held.until_ns is not None:
+                until_ns = trusted_ns + held.until_ns if held.until_ns else self._account.day.end_ns
+                self._put(step, msgspec.structs.replace(held, set_ns=trusted_ns, until_ns=until_ns))
         over = [held for held in self._account.lockouts if held.until_ns is not None and held.until_ns <= trusted_ns]
         self._end(step, over, trusted_ns, "expired")
 
@@ -132,19 +138,17 @@ class Enforcer:
         self._in_flight.snapshot_answered(event.requested_ns)
         if event.positions is None or event.orders is None:
             return
-        self._in_flight.saw_snapshot(event.requested_ns)
-        if self._account.doubtful_since_ns() is not None:
-            return
+        shown = Shown.of(event.positions, event.orders, self._account.contracts)
+        self._in_flight.saw_snapshot(event.requested_ns, shown.differing(self._account))
         for key, work in list(self._open.items()):
-            if not self._is_reached(work):
-                continue
             proof, is_complete = after_snapshot(
-                looked(work.proof, True, self._account.received_ns),
+                looked(work.proof, self._is_reached(work), self._account.received_ns),
+                self._is_shown(work, shown),
                 event.requested_ns,
-                self._in_flight.latest_ns(),
+                self._in_flight.acted_ns,
                 self._pacing,
             )
-            self._open[key] = msgspec.structs.replace(work, proof=proof)
+            self._open[key] = OpenIntent(work.intent, proof)
             if is_complete:
                 self._close(step, key, proof)
 
@@ -155,24 +159,33 @@ class Enforcer:
         self.wake_ns = None
         if self._account.lockouts:
             self._uphold_lockouts(step)
+        if not self._open and not self._in_flight.entries and self._account.doubtful_since_ns() is None:
+            return
         for key, work in self._open.items():
             proof = looked(work.proof, self._is_reached(work), now_ns)
             if proof is not work.proof:
-                self._open[key] = msgspec.structs.replace(work, proof=proof)
-        if self._open or self._in_flight.entries:
-            goals = [(work.intent.id, work.intent.goal) for work in self._open.values() if not _is_latched(work)]
-            planned = plan(goals, self._account, self._in_flight, step.action_ids, now_ns)
+                self._open[key] = OpenIntent(work.intent, proof)
+        if not self._is_observing:
+            planned = plan(self._demands(), self._account, self._in_flight, step.action_ids, now_ns)
             step.actions.extend(planned.actions)
             self._wake(planned.wake_ns)
         self._ask_for_snapshot(step, now_ns)
 
+    def _demands(self) -> list[tuple[str, Goal]]:
+        """(intent id, goal) of what is being worked on, oldest first."""
+        return [(work.intent.id, work.intent.goal) for work in self._open.values() if not _is_latched(work)]
+
     def _is_reached(self, work: OpenIntent) -> bool:
         return _is_latched(work) or is_met(work.intent.goal, self._account)
+
+    def _is_shown(self, work: OpenIntent, shown: Shown) -> bool:
+        """Whether a snapshot bears out that the goal is, or for a latched one was, reached."""
+        goal = work.intent.goal
+        return is_met(goal, shown) or (_is_latched(work) and not is_met(goal, self._account))
 
     def _uphold_lockouts(self, step: Step) -> None:
         for lockout in self._account.lockouts:
             self._shrink_allowance(step, lockout)
-        demanded = {work.intent.goal for work in self._open.values()}
         for lockout in self._account.lockouts:
             key = (lockout.scope, lockout.rule)
             goal = goal_of_lockout(lockout)
@@ -180,8 +193,8 @@ class Enforcer:
                 self._violated.discard(key)
             elif not self._is_observing or key not in self._violated:
                 self._violated.add(key)
-                if not demanded & {goal, Flat(lockout.scope), Flat(ACCOUNT)}:
-                    demanded.add(goal)
+                recorded = [(item.id, item.goal) for item in step.intents.values() if _is_observed(item)]
+                if not is_demanded(goal, merge([*self._demands(), *recorded], self._account), self._account):
                     self._open_under_lockout(step, lockout, goal)
 
     def _open_under_lockout(self, step: Step, lockout: Lockout, goal: Goal) -> None:
@@ -190,10 +203,16 @@ class Enforcer:
             for contract_id, holding in self._account.holdings.items()
             if lockout.scope.covers(contract_id, holding.contract)
         )
-        evidence = (("lockout", lockout.reason), ("orders", str(len(self._account.orders))))
+        orders = len(list(excess_orders(goal, self._account)))
+        evidence = (("lockout", lockout.reason), ("orders", str(orders)))
         breach = Breach(lockout.rule, UNDER_LOCKOUT, held, 0, Unit.CONTRACTS, lockout.scope, evidence=evidence)
-        step.findings.append(breach)
-        self.open(step, breach, goal)
+        key = (breach.rule, breach.code, breach.scope)
+        work = self._open.get(key)
+        if work is not None:
+            self._join(step, key, work, breach, goal)
+        else:
+            step.findings.append(breach)
+            self.open(step, breach, goal)
 
     def _shrink_allowance(self, step: Step, lockout: Lockout) -> None:
         if lockout.allowed:
@@ -203,17 +222,18 @@ class Enforcer:
 
     def _ask_for_snapshot(self, step: Step, now_ns: int) -> None:
         """Ask for a snapshot when it would prove a goal or settle a doubt; at most one is under way."""
-        latest_ns = self._in_flight.latest_ns()
-        wanted = [next_snapshot_ns(work.proof, latest_ns, self._pacing) for work in self._open.values()]
+        acted_ns = self._in_flight.acted_ns
+        wanted = [next_snapshot_ns(work.proof, acted_ns, self._pacing) for work in self._open.values()]
+        wanted.append(self._in_flight.doubtful_from_ns())
         doubtful_since_ns = self._account.doubtful_since_ns()
         if doubtful_since_ns is not None:
             wanted.append(doubtful_since_ns + self._pacing.doubt_ns)
-        if self._in_flight.has_doubt() or (self._open and self._account.unknown_contracts()):
+        if self._open and self._account.unknown_contracts():
             wanted.append(now_ns)
         due_ns = min((at for at in wanted if at is not None), default=None)
         if due_ns is None:
             return
-        due_ns = max(due_ns, self._in_flight.free_at_ns("snapshot", 0))
+        due_ns = max(due_ns, self._in_flight.free_at_ns(SNAPSHOT, 0, now_ns))
         if due_ns > now_ns:
             self._wake(due_ns)
             return
@@ -229,15 +249,21 @@ class Enforcer:
 
     # -- intents and lockouts -----------------------------------------------------------------------------------
 
-    def _join(self, key: IntentKey, work: OpenIntent, breach: Breach, goal: Goal) -> None:
-        intent = work.intent
+    def _join(self, step: Step, key: IntentKey, work: OpenIntent, breach: Breach, goal: Goal) -> None:
+        """Let a breach that still holds, or holds again, go on with the intent it opened."""
+        intent, proof = work.intent, work.proof
+        if _is_contained(goal, intent.goal):
+            goal = intent.goal
         is_lower_worse = intent.measured <= intent.limit
         worst = min(intent.worst, breach.measured) if is_lower_worse else max(intent.worst, breach.measured)
-        if worst != intent.worst or goal != intent.goal:
-            joined = msgspec.structs.replace(intent, worst=worst, goal=goal)
-            # A rule that reports a size again means it: what was reached is lost.
-            proof = Proof() if _is_latched(work) and not is_met(goal, self._account) else work.proof
-            self._open[key] = OpenIntent(joined, proof)
+        if not is_met(goal, self._account):
+            proof = Proof()
+        elif goal != intent.goal:
+            proof = Proof(proof.reached_ns)
+        joined = msgspec.structs.replace(intent, worst=worst, goal=goal)
+        self._open[key] = OpenIntent(joined, proof)
+        if goal != intent.goal:
+            step.intents[intent.id] = joined
 
     def _close(self, step: Step, key: IntentKey, proof: Proof) -> None:
         work = self._open.pop(key)
@@ -257,9 +283,10 @@ class Enforcer:
                 return held
         return None
 
-    def _lock(self, step: Step, lockout: Lockout | None) -> None:
+    def _lock(self, step: Step, lockout: Lockout | None, intent_id: str) -> None:
         if lockout is None:
             return
+        lockout = msgspec.structs.replace(lockout, intent_id=intent_id)
         for held in self._account.lockouts:
             if (held.rule, held.scope) == (lockout.rule, lockout.scope):
                 lockout = held.joined(lockout)
@@ -283,7 +310,7 @@ class Enforcer:
         return EnforcerImage(
             open=list(self._open.values()),
             lockouts=self._account.lockouts,
-            entries=self._in_flight.entries,
+            in_flight=self._in_flight.memory,
             violated=sorted(self._violated, key=str),
             wake_ns=self.wake_ns,
         )
@@ -291,15 +318,40 @@ class Enforcer:
     def load(self, image: EnforcerImage) -> None:
         self._open = {(work.intent.rule, work.intent.code, work.intent.scope): work for work in image.open}
         self._account.lockouts = image.lockouts
-        self._in_flight = InFlight(self._pacing, image.entries)
+        self._in_flight = InFlight(self._pacing, image.in_flight)
         self._violated = set(image.violated)
         self.wake_ns = image.wake_ns
 
-    def resume(self, intents: tuple[Intent, ...]) -> None:
-        """Work on exactly these open intents, as the journal committed them; proofs start over."""
+    def resume(self, intents: tuple[Intent, ...], *, is_behind: bool) -> None:
+        """Work on exactly these open intents, as the journal committed them; proofs start over.
+
+        Args:
+            is_behind: decisions were committed that this enforcer does not remember, so reductions may be under way.
+        """
         self._open = {(intent.rule, intent.code, intent.scope): OpenIntent(intent) for intent in intents}
+        for intent in intents if is_behind else ():
+            if isinstance(intent.goal, SizesAtMost):
+                for target in intent.goal.targets:
+                    self._in_flight.suspect(target.contract_id, intent.id)
+
+    def shift(self, by_ns: int) -> None:
+        """Move every local time: the local clock has been set."""
+        self._in_flight.shift(by_ns)
+        self._open = {key: OpenIntent(work.intent, shifted(work.proof, by_ns)) for key, work in self._open.items()}
+        self.wake_ns = None if self.wake_ns is None else self.wake_ns + by_ns
 
 
 def _is_latched(work: OpenIntent) -> bool:
-    """Whether a size was brought down already: what the trader does then is judged by the rule, not by the old target."""
+    """Whether a size was brought down already: what follows is judged by the rule, not by the old target."""
     return work.proof.reached_ns is not None and isinstance(work.intent.goal, SizesAtMost)
+
+
+def _is_observed(intent: Intent) -> bool:
+    return intent.state is IntentState.OBSERVED
+
+
+def _is_contained(goal: Goal, known: Goal) -> bool:
+    """Whether `goal` asks for nothing new: a breach that lasts names what is left of its positions."""
+    if not isinstance(goal, Closed) or not isinstance(known, Closed):
+        return goal == known
+    return goal.scope == known.scope and set(goal.position_ids) <= set(known.position_ids)

@@ -25,7 +25,7 @@ from risk_manager.domain.events import (
     TimerFired,
 )
 from risk_manager.domain.finding import Breach, Finding, Release, Skipped, Unit, Warning
-from risk_manager.domain.intent import Flat, Intent
+from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.domain.trading_day import TradingDays
@@ -53,20 +53,42 @@ class EngineSettings(msgspec.Struct, frozen=True):
     pacing: Pacing = Pacing()
 
 
+RULE_FAILED = "RULE_FAILED"
+"""Code of the warning that a rule raised an exception; it is repeated at every step, and so reported once."""
+
 FindingKey = tuple[str, str, Scope]
 
 
 class Slot:
-    """A rule with what the engine keeps for it: its state, and what it reported last."""
+    """A rule with what the engine keeps for it: its state, and what it reported last.
 
-    __slots__ = ("name", "reported", "rule", "skips", "state")
+    Attributes:
+        remedy: the rule's.   due_ns: its deadline in its present state (venue time).
+        is_quiet: its last step found nothing and skipped nothing.
+    """
+
+    __slots__ = ("due_ns", "is_quiet", "name", "remedy", "reported", "rule", "skips", "state")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self.name = rule.name
+        self.remedy = rule.remedy
         self.state: Any = rule.initial_state()
+        self.due_ns = rule.deadline_ns(self.state)
+        self.is_quiet = True
         self.reported: frozenset[FindingKey] = frozenset()
         self.skips: tuple[Skipped, ...] = ()
+
+    def take_over(self, state: Any, reported: Iterable[FindingKey], skips: tuple[Skipped, ...]) -> None:
+        """Go on where another slot of the rule stopped."""
+        self.state, self.reported, self.skips = state, frozenset(reported), skips
+        self.due_ns = self.rule.deadline_ns(state)
+        self.is_quiet = not (reported or skips)
+
+    def advance(self, state: Any) -> None:
+        """Take the state a step has led to."""
+        self.due_ns = self.rule.deadline_ns(state)
+        self.state = state
 
 
 class SlotImage(msgspec.Struct):
@@ -139,7 +161,7 @@ class Engine:
             slot = Slot(rule)
             old = before.get(rule.name)
             if old is not None and type(old.state) is type(slot.state):
-                slot.state, slot.reported, slot.skips = old.state, old.reported, old.skips
+                slot.take_over(old.state, old.reported, old.skips)
             self._slots.append(slot)
         self._listeners = {
             kind: [slot for slot in self._slots if kind in _WAKE_EVERY_RULE or kind in slot.rule.listens_to]
@@ -151,59 +173,64 @@ class Engine:
     def receive(self, event: Event) -> Decision:
         """Take one event in and say what follows; `NOTHING` when nothing does. Never raises for a market situation.
 
-        Order: fold, expire lockouts, rules, merge, plan (design section 4).
+        Order: end what is over, fold, rules, merge, plan (design section 4).
         """
         account = self.account
-        account.received_ns = event.received_ns
+        kind = type(event)
         step: Step | None = None
-        if event.at_ns > self._trusted_ns:
-            self._trusted_ns = event.at_ns
-            self._trusted_received_ns = event.received_ns
-            if event.at_ns > account.now_ns:
-                account.now_ns = event.at_ns
-            if event.at_ns >= self._turn_ns:
-                step = Step(self._decision_id())
-                self._turn(step)
-        if isinstance(event, QuoteUpdated):
+        received_ns, at_ns = event.received_ns, event.at_ns
+        # Events held back while a snapshot was read come with earlier times; the local clock does not follow them.
+        if received_ns > account.received_ns:
+            account.received_ns = received_ns
+        if at_ns > self._trusted_ns:
+            self._trusted_ns, self._trusted_received_ns = at_ns, received_ns
+            if at_ns > account.now_ns:
+                account.now_ns = at_ns
+            if at_ns >= self._turn_ns:
+                step = self._turn()
+        if type(event) is QuoteUpdated:
             account.on_quote(event)
         else:
             step = step or Step(self._decision_id())
             self._take(event, step)
-        for slot in self._listeners[type(event)]:
+        for slot in self._listeners[kind]:
             try:
-                slot.state, found = slot.rule.step(slot.state, event, account)
+                state, found = slot.rule.step(slot.state, event, account)
+                if state is not slot.state:
+                    slot.advance(state)
             except Exception as error:  # noqa: BLE001  # one faulty rule must not stop the others (design law 9)
                 found = (_failed(slot.name, error),)
-            if found or slot.reported or slot.skips:
+            if found or not slot.is_quiet:
                 step = step or Step(self._decision_id())
                 self._absorb(step, slot, found)
         if step is None:
             return NOTHING
-        if step.has_news or not isinstance(event, QuoteUpdated):
-            self.enforcer.act(step, event.received_ns)
-            self._turn_ns = self._next_turn_ns()
+        if step.has_news or kind is not QuoteUpdated:
+            self.enforcer.act(step, account.received_ns)
         return self._decide(step, event)
 
     def next_deadline_ns(self) -> int | None:
         """Local time at which a TimerFired event is due; None if only events matter."""
-        deadlines = [self.enforcer.wake_ns] if self.enforcer.wake_ns is not None else []
+        due_ns = self.enforcer.wake_ns
         for slot in self._slots:
-            due_ns = slot.rule.deadline_ns(slot.state)
-            if due_ns is not None:
-                deadlines.append(self._trusted_received_ns + (due_ns - self._trusted_ns))
-        return min(deadlines, default=None)
+            if slot.due_ns is not None:
+                at_ns = self._trusted_received_ns + (slot.due_ns - self._trusted_ns)
+                if due_ns is None or at_ns < due_ns:
+                    due_ns = at_ns
+        return due_ns
 
     def _decision_id(self) -> str:
         return f"{self.account.id}-{self._sequence + 1}"
 
-    def _turn(self, step: Step) -> None:
+    def _turn(self) -> Step:
         """Roll the trading day and end lockouts; both wait for venue time."""
-        if self._trusted_ns >= self.account.day.end_ns or self._trusted_ns < self.account.day.start_ns:
-            day = self._settings.days.day_of(self._trusted_ns)
-            if day != self.account.day:
-                self.account.turn_day(day)
+        day = self._settings.days.day_of(self._trusted_ns)
+        if day != self.account.day:
+            self.account.turn_day(day)
+        step = Step(self._decision_id())
         self.enforcer.expire(step, self._trusted_ns)
         self._turn_ns = self._next_turn_ns()
+        return step
 
     def _next_turn_ns(self) -> int:
         ends = [lockout.until_ns for lockout in self.account.lockouts if lockout.until_ns is not None]
@@ -226,15 +253,32 @@ class Engine:
             case ActionAccepted() | ActionRejected() | ActionUnknown():
                 self.enforcer.learned(event)
             case ConnectionChanged(link=Link.REST, is_up=False):
+                self._follow_clock(event.received_ns)
                 self.enforcer.lost_touch()
+            case ConnectionChanged(link=Link.USER_HUB):
+                self.account.lost_stream()
             case TimerFired():
-                elapsed_ns = event.received_ns - self._trusted_received_ns
-                self.account.now_ns = max(self.account.now_ns, self._trusted_ns + elapsed_ns)
+                self._estimate_now(event.received_ns)
             case OperatorCommand(command="flatten", operator=operator):
-                evidence = (("operator", operator),)
-                breach = Breach("operator", "FLATTEN", 0, 0, Unit.NONE, ACCOUNT, evidence=evidence)
-                step.findings.append(breach)
-                self.enforcer.open(step, breach, Flat(ACCOUNT))
+                self.enforcer.flatten(step, operator)
+
+    def _estimate_now(self, received_ns: int) -> None:
+        """Let venue time go on by the local clock, within the trading day: only the venue itself ends that."""
+        now_ns = self._trusted_ns + received_ns - self._trusted_received_ns
+        self.account.now_ns = max(self.account.now_ns, min(now_ns, self.account.day.end_ns - 1))
+
+    def _follow_clock(self, received_ns: int) -> None:
+        """Go on by a local clock that was set back while we were not running (reliability F26).
+
+        A run begins with the loss of REST; taken at its word, everything remembered would lie in the future, and no
+        snapshot would be newer than it.
+        """
+        by_ns = received_ns - self.account.received_ns
+        if by_ns < 0:
+            self.account.received_ns = received_ns
+            self._trusted_received_ns += by_ns
+            self.account.shift(by_ns)
+            self.enforcer.shift(by_ns)
 
     def _absorb(self, step: Step, slot: Slot, found: Iterable[Finding | Skipped]) -> None:
         """Turn a rule's output into what is new about it: a finding is reported once for as long as it holds."""
@@ -245,7 +289,7 @@ class Engine:
                 case Skipped():
                     skips.append(item)
                 case Release(scope=scope, reason=reason):
-                    self.enforcer.release(step, item.rule, scope, reason, self._trusted_ns)
+                    self.enforcer.release(step, slot.name, scope, reason, self._trusted_ns)
                 case Warning():
                     key = ("warning", item.code, item.scope)
                     if key not in slot.reported:
@@ -253,18 +297,20 @@ class Engine:
                     keys.add(key)
                 case Breach():
                     key = ("breach", item.code, item.scope)
-                    self.enforcer.breached(step, item, slot.rule.remedy, is_fresh=key not in slot.reported)
+                    self.enforcer.breached(step, item, slot.remedy, is_fresh=key not in slot.reported)
                     keys.add(key)
         if tuple(skips) != slot.skips:
             slot.skips = tuple(skips)
             step.skipped.extend(skips)
         if keys != slot.reported:
             slot.reported = frozenset(keys)
+        slot.is_quiet = not (keys or skips)
 
     def _decide(self, step: Step, event: Event) -> Decision:
         if not step.has_news:
             return NOTHING
         self._sequence += 1
+        self._turn_ns = self._next_turn_ns()
         return Decision(
             sequence=self._sequence,
             account_id=self.account.id,
@@ -320,12 +366,12 @@ class Engine:
         engine = cls(settings)
         if snapshot is not None:
             engine._load(msgspec.msgpack.decode(snapshot, type=EngineImage))
+        is_behind = sequence > engine._sequence
         engine._sequence = max(engine._sequence, sequence)
         if lockouts is not None:
             engine.account.lockouts = lockouts
         if intents is not None:
-            engine.enforcer.resume(intents)
-        engine._turn_ns = 0
+            engine.enforcer.resume(intents, is_behind=is_behind)
         return engine
 
     def _load(self, image: EngineImage) -> None:
@@ -337,11 +383,14 @@ class Engine:
             known = image.slots.get(slot.name)
             if known is None:
                 continue
-            slot.reported, slot.skips = frozenset(known.reported), known.skips
-            if slot.state is not None:
-                slot.state = msgspec.msgpack.decode(known.state, type=type(slot.state))
+            try:
+                state = msgspec.msgpack.decode(known.state, type=type(slot.state))
+            except msgspec.ValidationError:
+                # The rule has changed since: its old state means nothing to it, and it starts afresh.
+                continue
+            slot.take_over(state, known.reported, known.skips)
 
 
 def _failed(rule: str, error: Exception) -> Warning:
     evidence = (("error", f"{type(error).__name__}: {error}"),)
-    return Warning(rule, "RULE_FAILED", 0, 0, Unit.NONE, ACCOUNT, evidence)
+    return Warning(rule, RULE_FAILED, 0, 0, Unit.NONE, ACCOUNT, evidence)
