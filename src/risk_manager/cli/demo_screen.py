@@ -1,10 +1,11 @@
 """The demo's live screen: the market, the trader, the limits, and what the guard does about it."""
 
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.layout import Layout
 from rich.panel import Panel
 from rich.table import Table
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from risk_manager.cli.decision_text import decision_lines
 from risk_manager.cli.screen import account_panel
+from risk_manager.runtime.status import price
 
 if TYPE_CHECKING:
     from risk_manager.domain.decision import Decision
@@ -34,6 +36,16 @@ _EVENT_STYLES = {
     "SEND": "cyan",
     "UNLOCKED": "green",
 }
+
+
+class Tail:
+    """The last lines that fit the height there is."""
+
+    def __init__(self, lines: Iterable[Text]) -> None:
+        self._lines = list(lines)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from self._lines[-(options.height or console.height) :]
 
 
 class DemoScreen:
@@ -81,17 +93,13 @@ class DemoScreen:
     def _quotes(self, demo: "Demo") -> Panel:
         table = Table.grid(padding=(0, 2))
         for contract_id, listing in demo.exchange.contracts.items():
-            top = demo.exchange.top(contract_id)
-            tick = listing.contract.instrument.tick_size_nanos / 1_000_000_000
-            bid = top.bid_ticks
-            moved = (bid or 0) - self._before.get(contract_id, bid or 0)
-            self._before[contract_id] = bid or 0
+            top, contract = demo.exchange.top(contract_id), listing.contract
+            moved = (top.bid_ticks or 0) - self._before.get(contract_id, top.bid_ticks or 0)
+            self._before[contract_id] = top.bid_ticks or 0
             style = "green" if moved > 0 else "red" if moved < 0 else ""
-            prices = ("…", "…") if bid is None or top.ask_ticks is None else (bid * tick, top.ask_ticks * tick)
-            table.add_row(Text(listing.contract.name, style="bold"), Text(f"{prices[0]}", style=style), f"{prices[1]}")
+            bid, ask = price(top.bid_ticks, contract), price(top.ask_ticks, contract)
+            table.add_row(Text(contract.name, style="bold"), Text(f"{bid or '…'}", style=style), f"{ask or '…'}")
         return Panel(table, title=" market ", title_align="left", border_style="dim")
 
     def _events(self) -> Panel:
-        return Panel(
-            Group(*list(self._lines)[-40:]), title=" what the guard does ", title_align="left", border_style="dim"
-        )
+        return Panel(Tail(self._lines), title=" what the guard does ", title_align="left", border_style="dim")
