@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.order import OrderType, Side
 from risk_manager.rules import DailyLossRule, MaxPositionRule, OptionsInvalid
+from risk_manager.runtime.wiring import AccountNotFound
 from risk_manager.simulator.catalog import listed
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.records import PlaceOrder
@@ -62,9 +63,9 @@ async def gateway() -> AsyncIterator[Gateway]:
         await server.stop()
 
 
-async def make(at: Gateway, folder: Path, **arguments: Any) -> RiskManager:
+async def make(at: Gateway, folder: Path, *, account: str | None = ACCOUNT, **arguments: Any) -> RiskManager:
     return await RiskManager.create(
-        account=ACCOUNT,
+        account=account,
         instruments=["ES"],
         username="pat",
         api_key="key-of-pat-0123",
@@ -192,12 +193,26 @@ async def test_missing_credentials_are_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_behaviour_intelligence_says_that_it_is_not_there() -> None:
-    with pytest.raises(AiUnavailable):
-        await RiskManager.create(account=1, rules={}, username="pat", api_key="key", enable_ai=True)
-    rm = await RiskManager.create(account=1, rules={}, username="pat", api_key="key")
+    rm = await RiskManager.create(account=1, rules={}, username="pat", api_key="key", enable_ai=True)
+    assert not rm.ai.is_available
     with pytest.raises(AiUnavailable):
         rm.ai.get_learned_patterns()
+
+
+async def test_an_event_that_does_not_exist_is_an_error() -> None:
+    rm = await RiskManager.create(account=1, rules={}, username="pat", api_key="key")
     with pytest.raises(ValueError, match="breach"):
         rm.on("braech")
-    with suppress(RuntimeError):
+
+
+async def test_guards_the_only_account_of_the_user_and_never_the_first_of_several(tmp_path: Path) -> None:
+    async with gateway() as at:
+        rm = await make(at, tmp_path, account=None, rules={"max_contracts": 1})
+        await rm.start()
+        assert rm.status is not None
+        assert rm.status.id == str(at.account_id)
         await rm.stop()
+        at.exchange.open_account(user="pat", name="PRAC-V2-100001-30000002", balance_micros=1)
+        again = await make(at, tmp_path, account=None, rules={"max_contracts": 1})
+        with pytest.raises(AccountNotFound, match="PRAC-V2-100001-30000001, PRAC-V2-100001-30000002"):
+            await again.start()

@@ -22,7 +22,7 @@ class VenueConfig(msgspec.Struct, frozen=True):
 
 
 class AccountConfig(msgspec.Struct, frozen=True):
-    """One account to guard, known by its venue id or by its name; exactly one of the two is set.
+    """One account to guard, known by its venue id or by its name; with neither, the only active account of the user.
 
     Attributes:
         rules: the enabled ones, with the account's overrides applied, in the order of their names.

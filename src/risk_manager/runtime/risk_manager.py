@@ -79,7 +79,7 @@ class RiskManager:
         *,
         instruments: Sequence[str] = (),
         rules: Mapping[str, object],
-        account: str | int,
+        account: str | int | None = None,
         enable_ai: bool = False,
         ai_config: Mapping[str, object] | None = None,
         username: str | None = None,
@@ -97,7 +97,9 @@ class RiskManager:
         Args:
             instruments: products to quote besides what the account holds; never a limit of what is guarded.
             rules: a mapping of options by rule name, or a value by shorthand (`max_daily_loss`, `max_contracts`, ...).
-            account: the venue's account id (a number) or its name; there is no default.
+            account: the venue's account id (a number) or its name. None reads PROJECT_X_ACCOUNT_NAME; without it the
+                user must have exactly one active account, for the wrong one must never be guarded.
+            enable_ai, ai_config: taken and answered with a warning: `rm.ai.is_available` is False in this version.
             username, api_key: None reads PROJECT_X_USERNAME and PROJECT_X_API_KEY.
             observe: decide and record everything, send nothing.
             api_port: serve the local API there, so that `risk-manager trader` works; None serves none.
@@ -105,16 +107,16 @@ class RiskManager:
         Raises:
             OptionsInvalid: every fault of the rules at once.
             ValueError: credentials are missing.
-            AiUnavailable: `enable_ai` or `ai_config` was given.
         """
         if enable_ai or ai_config:
-            raise AiUnavailable("enable_ai: behaviour intelligence is not part of this version; leave it out")
+            log.warning("behaviour intelligence is not part of this version; the rules are enforced without it")
         given = {"username": username or os.environ.get("PROJECT_X_USERNAME", "")}
         given["api_key"] = api_key or os.environ.get("PROJECT_X_API_KEY", "")
         missing = [name for name, value in given.items() if not value]
         if missing:
             raise ValueError(f"{', '.join(missing)} missing; give it, or set PROJECT_X_USERNAME and PROJECT_X_API_KEY")
-        is_id = isinstance(account, int) or account.isdecimal()
+        wanted = str(account) if account is not None else os.environ.get("PROJECT_X_ACCOUNT_NAME") or None
+        is_id = wanted is not None and wanted.isdecimal()
         config = GuardConfig(
             venue=VenueConfig(
                 api_url,
@@ -125,8 +127,8 @@ class RiskManager:
             ),
             accounts=(
                 AccountConfig(
-                    id=str(account) if is_id else None,
-                    name=None if is_id else str(account),
+                    id=wanted if is_id else None,
+                    name=None if is_id else wanted,
                     nickname=None,
                     mode=Mode.OBSERVE if observe else Mode.ENFORCE,
                     rules=build_rules(_options(rules)),

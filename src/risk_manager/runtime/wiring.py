@@ -25,7 +25,7 @@ CALLS_PER_SNAPSHOT = 4
 
 
 class AccountNotFound(Exception):
-    """A configured account is not among the user's active accounts; the message names those that are."""
+    """Which account is meant cannot be told from the user's active accounts; the message names them."""
 
 
 async def build_daemon(
@@ -101,12 +101,14 @@ async def _resolved(accounts: Sequence[AccountConfig], venue: ProjectXVenue) -> 
     if all(account.id is not None for account in accounts):
         return tuple(account.id for account in accounts if account.id is not None)
     listed = await venue.accounts()
-    return tuple(account.id or _id_of(account.name or "", listed) for account in accounts)
+    return tuple(account.id or _id_of(account.name, listed) for account in accounts)
 
 
-def _id_of(name: str, listed: tuple[Account, ...]) -> str:
-    for account in listed:
-        if account.name == name:
-            return account.id
+def _id_of(name: str | None, listed: tuple[Account, ...]) -> str:
+    found = [account.id for account in listed if name in (None, account.name)]
+    if len(found) == 1:
+        return found[0]
     names = ", ".join(sorted(account.name for account in listed)) or "none"
+    if name is None:
+        raise AccountNotFound(f"say which account to guard; the active accounts of this user: {names}")
     raise AccountNotFound(f"account {name!r} is not among the active accounts of this user: {names}")
