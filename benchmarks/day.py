@@ -68,7 +68,7 @@ class Day(msgspec.Struct):
 class Player:
     """The venue adapter without its sockets: bytes of a hub go in, events come out through `deliver`."""
 
-    def __init__(self, account_id: str, contracts: tuple[Contract, ...], deliver: Callable[[Event], None]) -> None:
+    def __init__(self, account_id: str, contracts: tuple[Contract, ...], deliver: Callable[[Event], object]) -> None:
         problems = Problems(_fail)
         book = ContractBook()
         book.add(contracts)

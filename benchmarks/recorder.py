@@ -21,12 +21,13 @@ from risk_manager.domain.events import (
     SnapshotTaken,
     TimerFired,
 )
+from risk_manager.domain.fill import Fill
 from risk_manager.simulator.catalog import front_contracts
 from risk_manager.simulator.desk import Desk, Seat
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.feeds.synthetic import SyntheticMarket, SyntheticProduct, Temper
 from risk_manager.simulator.market import Market
-from risk_manager.simulator.records import Refused
+from risk_manager.simulator.records import Refused, SimFill
 from risk_manager.simulator.server import shapes
 from risk_manager.simulator.server.connection import HubConnection
 from risk_manager.simulator.server.hubs import Broadcast, Hub
@@ -92,6 +93,7 @@ class _Recorder:
         self._player = Player(self.account_id, self.contracts, self._receive)
         self._frames: list[tuple[bool, bytes]] = []
         self._calls: list[tuple[int, Action]] = []
+        self._fills: dict[int, Fill] = {}
         self._next_poll_ns = 0
         self._market = self._new_market(seed)
         self._listen()
@@ -118,8 +120,10 @@ class _Recorder:
         products = [SyntheticProduct(each, START_TICKS[each.root]) for each in self.contracts]
         feed = SyntheticMarket(products, seed=seed, start_ns=START_NS, temper=_PACE)
         ids = tuple(each.id for each in self.contracts)
-        calm = DisciplinedSettings(contract_ids=ids, pause_steps=350, hold_steps=600, risk_ticks=12, target_ticks=12)
-        reckless = DoublerSettings(contract_ids=ids, most_contracts=3, add_ticks=6, profit_ticks=8, pause_steps=300)
+        calm = DisciplinedSettings(
+            contract_ids=ids, pause_steps=1_200, hold_steps=2_000, risk_ticks=15, target_ticks=25
+        )
+        reckless = DoublerSettings(contract_ids=ids, most_contracts=3, add_ticks=6, profit_ticks=12, pause_steps=600)
         stages: list[Stage] = []
         for turn in range(1_000):
             stages.append(Stage(Disciplined(calm, seed=turn), CALM_STEPS))
@@ -131,7 +135,8 @@ class _Recorder:
         broadcast = Broadcast(self._exchange, SimSettings(account_echoes_s=()))
         subscriptions: list[tuple[Hub, bool, str, list[Any]]] = [(broadcast.user_hub, True, "SubscribeAccounts", [])]
         subscriptions += [
-            (broadcast.user_hub, True, f"Subscribe{topic}", [self._number]) for topic in ("Orders", "Positions", "Trades")
+            (broadcast.user_hub, True, f"Subscribe{topic}", [self._number])
+            for topic in ("Orders", "Positions", "Trades")
         ]
         subscriptions += [
             (broadcast.market_hub, False, "SubscribeContractQuotes", [each.id]) for each in self.contracts
@@ -202,18 +207,20 @@ class _Recorder:
                 reader.order(_read(shapes.order_row(each, contracts[each.contract_id])), known[each.contract_id])
                 for each in working
             ),
-            fills=tuple(
-                reader.fill(_read(shapes.fill_row(each, contracts[each.contract_id])), known[each.contract_id])
-                for each in exchange.fills(self._number)
-            )
-            if full
-            else None,
+            fills=tuple(self._fill(each) for each in exchange.fills(self._number)) if full else None,
             fills_since_ns=0,
             contracts=self.contracts,
             requested_ns=self._now_ns(),
             at_ns=exchange.now_ns,
             received_ns=self._now_ns(),
         )
+
+    def _fill(self, fill: SimFill) -> Fill:
+        """A fill as the adapter reads it; a known one is not read again, for a day's snapshots repeat all of them."""
+        if fill.id not in self._fills:
+            contract = self._exchange.contracts[fill.contract_id]
+            self._fills[fill.id] = self._reader.fill(_read(shapes.fill_row(fill, contract)), contract.contract)
+        return self._fills[fill.id]
 
 
 def _read(row: shapes.Row) -> Mapping[str, Any]:

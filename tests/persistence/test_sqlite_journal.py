@@ -228,7 +228,7 @@ async def test_says_when_another_program_holds_the_file(tmp_path: Path) -> None:
 
 async def test_works_again_once_the_disk_does(journal: SqliteJournal, tmp_path: Path) -> None:
     await journal.commit(chain_link(1))
-    with _no_file_may_grow(tmp_path):
+    with _no_writes_past(4096):
         for _ in range(2):
             with pytest.raises(JournalUnavailable, match="the disk refused"):
                 await journal.commit(chain_link(2))
@@ -240,6 +240,13 @@ async def test_works_again_once_the_disk_does(journal: SqliteJournal, tmp_path: 
     assert set(recovered.lockouts) == remembered([chain_link(1), chain_link(2)])[0]
 
 
+async def test_has_room_for_the_next_decisions_on_a_full_disk(journal: SqliteJournal, tmp_path: Path) -> None:
+    with _no_writes_past((tmp_path / f"{FILE_NAME}-wal").stat().st_size):
+        for sequence in range(1, 21):
+            await journal.commit(chain_link(sequence))
+    assert (await journal.recover(ACCOUNT_ID)).sequence == 20
+
+
 async def test_refuses_a_directory_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(JournalUnavailable, match="data directory cannot be used"):
@@ -247,10 +254,10 @@ async def test_refuses_a_directory_that_is_a_file(tmp_path: Path) -> None:
 
 
 @contextmanager
-def _no_file_may_grow(directory: Path) -> Iterator[None]:
-    """Real write errors: the system refuses this process every byte past the size of the write-ahead log."""
+def _no_writes_past(size: int) -> Iterator[None]:
+    """Real write errors: the system refuses this process every byte past so many in any file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, ((directory / f"{FILE_NAME}-wal").stat().st_size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
         yield
     finally:

@@ -1,4 +1,7 @@
-"""One file per command group: parses, calls, prints."""
+"""One file per command group: parses, calls, prints.
+
+A command imports what it works with when it is called: `trader status` must start in an instant.
+"""
 
 import typer
 

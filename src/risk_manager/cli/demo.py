@@ -1,6 +1,5 @@
 """`risk-manager demo`: watch the guard stop a trader who breaks every rule."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,23 +15,28 @@ def demo(
     tape: Annotated[
         Path | None, typer.Option(help="Recording to trade on: .dbn, .dbn.zst or .csv.", exists=True, dir_okay=False)
     ] = None,
+    contract: Annotated[str | None, typer.Option(help="What a CSV tape without a symbol column is of: ESH24.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Zone of a CSV tape's times, where they name none.")] = None,
     headless: Annotated[bool, typer.Option("--headless", help="No live screen.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """A simulated gateway, a trader who breaks every rule, and the real guard between them. No account needed."""
+    import asyncio
+
     import msgspec
 
+    from risk_manager.ports.journal import JournalUnavailable
     from risk_manager.runtime.demo import DemoOptions, OutOfStep
     from risk_manager.runtime.log import configure_log
     from risk_manager.simulator.feeds import TapeError
 
     configure_log(level="warning")
-    options = DemoOptions(seconds, seed, tape)
+    options = DemoOptions(seconds, seed, tape, contract, zone)
     try:
         report = asyncio.run(_headless(options) if headless or as_json else _watched(options))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except (TapeError, OutOfStep, OSError) as error:
+    except (TapeError, OutOfStep, JournalUnavailable, OSError) as error:
         typer.echo(f"demo: {error}", err=True)
         raise typer.Exit(2) from None
     if as_json:
@@ -45,6 +49,8 @@ def demo(
 
 async def _headless(options: "DemoOptions") -> "DemoReport":
     """Run without a screen; progress goes to standard error."""
+    import asyncio
+
     from risk_manager.runtime.demo import Demo
 
     running = Demo(options)
@@ -60,6 +66,8 @@ async def _headless(options: "DemoOptions") -> "DemoReport":
 
 async def _watched(options: "DemoOptions") -> "DemoReport":
     """Run with a live screen, redrawn some ten times a second."""
+    import asyncio
+
     from rich.live import Live
 
     from risk_manager.cli.demo_screen import DemoScreen

@@ -1,7 +1,6 @@
 """`risk-manager run`: the daemon in the foreground."""
 
-import asyncio
-import signal
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,14 +8,26 @@ import typer
 
 if TYPE_CHECKING:
     from risk_manager.config import GuardConfig
+    from risk_manager.runtime.daemon import Daemon
+
+AGAIN_S = 5.0
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 def run(
     config: Annotated[Path, typer.Option(help="Directory with accounts.yaml and risk_config.yaml.")] = Path("config"),
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as lines of JSON.")] = False,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[LogLevel, typer.Option(help="From which level on.")] = LogLevel.INFO,
 ) -> None:
     """Guard the configured accounts until stopped. Stopping closes nothing and unlocks nothing."""
+    import asyncio
+
     from risk_manager.config import ConfigInvalid, effective, load_config
     from risk_manager.ports.journal import JournalUnavailable
     from risk_manager.runtime.log import configure_log
@@ -29,24 +40,35 @@ def run(
         typer.echo(str(invalid), err=True)
         raise typer.Exit(2) from None
     typer.echo(effective(loaded))
-    for warning in loaded.warnings:
-        typer.echo(f"warning: {warning}", err=True)
     try:
         asyncio.run(_guard(loaded))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
     except (JournalUnavailable, AccountNotFound, OSError) as error:
         typer.echo(f"run: {error}", err=True)
         raise typer.Exit(1) from None
 
 
 async def _guard(config: "GuardConfig") -> None:
-    from risk_manager.runtime.wiring import build_daemon
+    from risk_manager.cli.signals import call_on_stop
 
-    daemon = await build_daemon(config, on_listening=lambda port: typer.echo(f"status on http://127.0.0.1:{port}"))
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, daemon.stop)
-        except NotImplementedError:
-            # Windows has no loop signal handlers; Ctrl-C then ends the run as KeyboardInterrupt.
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(daemon.stop))
+    daemon = await _built(config)
+    call_on_stop(daemon.stop)
     await daemon.run()
+
+
+async def _built(config: "GuardConfig") -> "Daemon":
+    """The daemon; accounts known by name wait here until the venue tells their ids, however long it is down."""
+    import asyncio
+
+    from risk_manager.runtime.wiring import build_daemon
+    from risk_manager.venues.projectx.errors import ProjectXError
+
+    while True:
+        try:
+            return await build_daemon(
+                config, on_listening=lambda port: typer.echo(f"status on http://127.0.0.1:{port}")
+            )
+        except ProjectXError as error:
+            typer.echo(f"run: the venue does not tell the accounts ({error}); trying again", err=True)
+            await asyncio.sleep(AGAIN_S)

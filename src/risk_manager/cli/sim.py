@@ -1,6 +1,6 @@
 """`risk-manager sim`: the simulated gateway as a program of its own."""
 
-import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -17,16 +17,24 @@ def _group() -> None:
 @app.command()
 def serve(
     tape: Annotated[Path | None, typer.Option(help="Recording to play: .dbn, .dbn.zst or .csv.", exists=True)] = None,
+    contract: Annotated[str | None, typer.Option(help="What a CSV tape without a symbol column is of: ESH24.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Zone of a CSV tape's times, where they name none.")] = None,
     speed: Annotated[float, typer.Option(help="Market seconds per second.", min=0.1, max=1000)] = 1.0,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
     seed: Annotated[int, typer.Option(help="Of the invented market and the scripted trader.")] = 7,
     accounts: Annotated[int, typer.Option(help="Practice accounts to open.", min=1, max=100)] = 2,
+    call_delay: Annotated[
+        float, typer.Option(help="Seconds by which orders and closes are carried out late, as by a slow venue.", min=0)
+    ] = 0.0,
     trader: Annotated[str | None, typer.Option(help="Scripted trader on the first account, such as doubler.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print where it is as one line of JSON.")] = False,
 ) -> None:
     """Serve REST and both SignalR hubs until stopped; prints where it is and how to log in."""
+    import asyncio
+
     import msgspec
 
+    from risk_manager.cli.signals import call_on_stop
     from risk_manager.runtime.clock import wall_ns
     from risk_manager.simulator.feeds import TapeError
     from risk_manager.simulator.serve import ServeOptions, Serving
@@ -35,16 +43,32 @@ def serve(
     def ready(serving: Serving) -> None:
         typer.echo(msgspec.json.encode(serving).decode() if as_json else _described(serving))
 
-    options = ServeOptions(accounts=accounts, tape=tape, speed=speed, seed=seed, port=port, trader=trader)
+    async def serve_until_stopped() -> None:
+        serving = asyncio.create_task(run_server(options, wall_ns, ready))
+        call_on_stop(serving.cancel)
+        with suppress(asyncio.CancelledError):
+            await serving
+
+    options = ServeOptions(
+        accounts=accounts,
+        tape=tape,
+        contract=contract,
+        zone=zone,
+        speed=speed,
+        seed=seed,
+        port=port,
+        call_delay_s=call_delay,
+        trader=trader,
+    )
     try:
-        asyncio.run(run_server(options, wall_ns, ready))
+        asyncio.run(serve_until_stopped())
     except KeyboardInterrupt:
-        raise typer.Exit(0) from None
+        raise typer.Exit(130) from None
     except (TapeError, OSError) as error:
         typer.echo(f"sim serve: {error}", err=True)
         raise typer.Exit(2) from None
     except KeyError as error:
-        typer.echo(f"sim serve: no scripted trader is called {error}", err=True)
+        typer.echo(f"sim serve: {error.args[0]}", err=True)
         raise typer.Exit(2) from None
 
 

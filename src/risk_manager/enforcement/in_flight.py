@@ -60,11 +60,14 @@ class Memory(msgspec.Struct):
         entries: by target.
         waits: by contract id, when (local time) a close first waited for cancels in the present episode.
         acted_ns: local time of the last sending or outcome of an action that changes the account; 0 if none.
+        shrinks_ns, snapshots_ns: local times of the last closes and reductions, and of the last snapshots asked for.
     """
 
     entries: dict[str, Entry] = {}
     waits: dict[str, int] = {}
     acted_ns: int = 0
+    shrinks_ns: list[int] = []
+    snapshots_ns: list[int] = []
 
 
 SNAPSHOT = "snapshot"
@@ -125,6 +128,10 @@ class InFlight:
         self.entries[target] = Entry(action, net_contracts, now_ns, now_ns, refusals=refusals, unknowns=unknowns)
         if target != SNAPSHOT:
             self._acted(now_ns)
+        if isinstance(action, TakeSnapshot):
+            _keep(self.memory.snapshots_ns, now_ns, self.pacing.busy_snapshots)
+        elif isinstance(action, ClosePosition | ReducePosition):
+            _keep(self.memory.shrinks_ns, now_ns, self.pacing.busy_closes)
 
     def learned(self, outcome: Outcome) -> None:
         """Note an outcome; one that belongs to no current entry is of no interest any more."""
@@ -199,6 +206,8 @@ class InFlight:
         """Move every local time: the local clock has been set."""
         memory = self.memory
         memory.acted_ns += by_ns
+        memory.shrinks_ns = [at_ns + by_ns for at_ns in memory.shrinks_ns]
+        memory.snapshots_ns = [at_ns + by_ns for at_ns in memory.snapshots_ns]
         memory.waits = {contract_id: since_ns + by_ns for contract_id, since_ns in memory.waits.items()}
         for target, entry in memory.entries.items():
             memory.entries[target] = msgspec.structs.replace(
@@ -230,18 +239,16 @@ class InFlight:
             case Stage.SENT:
                 return entry.sent_ns + pacing.lost_ns
             case Stage.ACCEPTED:
-                if isinstance(entry.action, TakeSnapshot):
-                    return entry.sent_ns + pacing.proof_ns
-                if _shows_effect(entry, net_contracts):
-                    return entry.sent_ns + pacing.repeat_ns
+                if isinstance(entry.action, TakeSnapshot) or _shows_effect(entry, net_contracts):
+                    return entry.sent_ns + self._pause_ns(entry)
                 return self._settled_at_ns(entry, now_ns) if is_sized else entry.outcome_ns + pacing.effect_ns
             case Stage.REFUSED:
                 if entry.refusal in (Refusal.MARKET_CLOSED, Refusal.RATE_LIMITED):
                     return entry.outcome_ns + pacing.closed_market_ns
-                wait_ns = pacing.repeat_ns << min(entry.refusals - 1, 10)
+                wait_ns = self._pause_ns(entry) << min(entry.refusals - 1, 10)
                 return entry.outcome_ns + min(wait_ns, pacing.refused_most_ns)
             case Stage.UNKNOWN:
-                return self._settled_at_ns(entry, now_ns) if is_sized else entry.outcome_ns + pacing.repeat_ns
+                return self._settled_at_ns(entry, now_ns) if is_sized else entry.outcome_ns + self._pause_ns(entry)
 
     def waiting_since_ns(self, contract_id: str, now_ns: int) -> int:
         """Since when a close in the contract has been waiting for cancels; the wait begins with the first question."""
@@ -265,11 +272,20 @@ class InFlight:
             self._acted(now_ns)
 
     def _needed_until_ns(self, entry: Entry) -> int:
-        if isinstance(entry.action, TakeSnapshot):
-            return entry.sent_ns + self.pacing.proof_ns
         if isinstance(entry.action, ReducePosition) and entry.stage is Stage.UNKNOWN:
             return entry.outcome_ns + self.pacing.settle_ns
-        return entry.sent_ns + self.pacing.repeat_ns
+        return entry.sent_ns + self._pause_ns(entry)
+
+    def _pause_ns(self, entry: Entry) -> int:
+        """Least time between two actions on the entry's target, longer while many were sent lately."""
+        pacing, memory = self.pacing, self.memory
+        if isinstance(entry.action, TakeSnapshot):
+            is_busy = _is_busy(memory.snapshots_ns, entry.sent_ns, pacing.busy_snapshots, pacing.busy_window_ns)
+            return pacing.busy_snapshot_ns if is_busy else pacing.proof_ns
+        if isinstance(entry.action, CancelOrder):
+            return pacing.repeat_ns
+        is_busy = _is_busy(memory.shrinks_ns, entry.sent_ns, pacing.busy_closes, pacing.busy_window_ns)
+        return pacing.busy_close_ns if is_busy else pacing.repeat_ns
 
     def _settled_at_ns(self, entry: Entry, now_ns: int) -> int:
         settled_ns = entry.outcome_ns + self.pacing.settle_ns
@@ -284,6 +300,17 @@ class InFlight:
         if entry.stage is Stage.ACCEPTED and isinstance(entry.action, ReducePosition) and not entry.has_effect:
             return entry.outcome_ns + self.pacing.effect_ns
         return None
+
+
+def _keep(times_ns: list[int], now_ns: int, most: int) -> None:
+    """Note a time; only the last `most` are kept."""
+    times_ns.append(now_ns)
+    del times_ns[:-most]
+
+
+def _is_busy(times_ns: list[int], at_ns: int, most: int, window_ns: int) -> bool:
+    """Whether `most` noted times lie within the window before `at_ns`."""
+    return len(times_ns) >= most and times_ns[-most] > at_ns - window_ns
 
 
 def _shows_effect(entry: Entry, net_contracts: int) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from risk_manager.domain.order import Order, OrderStatus, Side
+from risk_manager.domain.order import Order, OrderStatus
 
 
 def net_after_fill(order: Order, net_contracts: int) -> int:
@@ -12,10 +12,9 @@ def net_after_fill(order: Order, net_contracts: int) -> int:
 
 def is_opening(order: Order, net_contracts: int) -> bool:
     """Whether a fill would raise |position| or flip it; the excess part of an oversized stop counts."""
-    if net_contracts == 0:
-        return order.remaining > 0
-    closing_side = Side.SELL if net_contracts > 0 else Side.BUY
-    return order.side is not closing_side or order.remaining > abs(net_contracts)
+    if order.remaining == 0:
+        return False
+    return order.side.sign * net_contracts >= 0 or order.remaining > abs(net_contracts)
 
 
 def leaves_with_parent(order: Order, orders: Mapping[str, Order]) -> bool:

@@ -21,6 +21,10 @@ class Pacing(msgspec.Struct, frozen=True, gc=False):
         openers_most: with more opening orders than this the close does not wait at all.
         unknowns_most: unknown sized actions in one episode before the whole position is closed instead.
         proof_ns: least time between the two agreeing snapshots that prove a goal.
+        market_order_ns: a market order younger than this (venue time) fills before a cancel could reach it.
+        busy_window_ns, busy_closes, busy_close_ns: after so many closes and reductions of the account within the window
+            the least time between two on one target grows, and likewise for snapshots (busy_snapshots,
+            busy_snapshot_ns): a trader who fights must not use up the venue's 200 calls a minute for us.
         doubt_ns: how long fills and position may disagree before a snapshot is asked for.
     """
 
@@ -34,4 +38,10 @@ class Pacing(msgspec.Struct, frozen=True, gc=False):
     openers_most: int = 8
     unknowns_most: int = 3
     proof_ns: int = 400 * _MS
+    market_order_ns: int = 1 * _S
+    busy_window_ns: int = 60 * _S
+    busy_closes: int = 20
+    busy_close_ns: int = 600 * _MS
+    busy_snapshots: int = 10
+    busy_snapshot_ns: int = 4 * _S
     doubt_ns: int = 250 * _MS

@@ -12,6 +12,7 @@ import msgspec
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.actions import Action, CancelOrder, ClosePosition, ReducePosition
 from risk_manager.domain.intent import Goal
+from risk_manager.domain.order import Order, OrderType
 from risk_manager.enforcement.in_flight import InFlight, close_target, order_target, reduce_target
 from risk_manager.enforcement.lattice import Demanded, Merged, merge
 
@@ -48,7 +49,7 @@ def plan(
     wakes: list[int] = []
     cancels: list[CancelOrder] = []
     for order, intent_id in merged.cancels.values():
-        free_ns = in_flight.free_at_ns(order_target(order.id), 0, now_ns)
+        free_ns = max(in_flight.free_at_ns(order_target(order.id), 0, now_ns), _fills_by_ns(order, account, in_flight))
         if free_ns > now_ns:
             wakes.append(free_ns)
             continue
@@ -67,6 +68,14 @@ def plan(
             in_flight.sent(action, net, now_ns)
             shrinks.append(action)
     return Plan((*shrinks, *cancels), min(wakes, default=None))
+
+
+def _fills_by_ns(order: Order, account: AccountView, in_flight: InFlight) -> int:
+    """Local time by which a market order that could still fill would have; 0 for every other order."""
+    if order.type is not OrderType.MARKET:
+        return 0
+    left_ns = order.created_ns + in_flight.pacing.market_order_ns - account.now_ns
+    return account.received_ns + left_ns if left_ns > 0 else 0
 
 
 def _wanted(merged: Merged) -> set[str]:

@@ -130,8 +130,9 @@ class AccountState:
         self._hold(book)
 
     def on_fill(self, event: FillReceived) -> None:
-        if self._take_fill(event.fill, event.received_ns, moves=self.has_fills or not self.has_positions):
-            self._books[event.fill.contract_id].moved_ns = event.received_ns
+        book = self._take_fill(event.fill, event.received_ns, moves=self.has_fills or not self.has_positions)
+        if book is not None:
+            book.moved_ns = event.received_ns
 
     def on_order(self, event: OrderUpdated) -> None:
         self._take_order(event.order, event.received_ns)
@@ -238,15 +239,19 @@ class AccountState:
         if is_unpriced != (book.contract_id in self.unpriced):
             self.unpriced = self.unpriced ^ {book.contract_id}
 
-    def _take_fill(self, fill: Fill, received_ns: int, *, moves: bool) -> bool:
-        """Book a fill once per id, and say whether that is news; `moves`: the position does not contain it yet."""
+    def _take_fill(self, fill: Fill, received_ns: int, *, moves: bool) -> Book | None:
+        """Book a fill once per id; the book comes back if that was news.
+
+        Args:
+            moves: the positions the guard knows do not contain the fill yet.
+        """
         if fill.at_ns < self._floor_ns:
-            return False
+            return None
         known = self._fills.get(fill.id)
         if known is not None:
             fill = _completed(known, fill)
             if fill == known:
-                return False
+                return None
         self._fills[fill.id] = fill
         self._sum_fill(known, -1)
         self._sum_fill(fill, 1)
@@ -256,7 +261,7 @@ class AccountState:
         elif moves and known is not None and fill.is_voided and not known.is_voided:
             book.unfill(known, received_ns)
         self._hold(book)
-        return True
+        return book
 
     def _sum_fill(self, fill: Fill | None, sign: int) -> None:
         if fill is not None and not fill.is_voided and self._is_today(fill):

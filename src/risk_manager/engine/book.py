@@ -25,6 +25,7 @@ class Book:
         venue_net, venue_cost: what the venue last stated.   filled_net, filled_cost: the same, moved by fills since.
         is_venue_ahead: the last to change was the venue's statement, not the fills.
         value_net, value_cost: what is marked to the quote (cost None: cannot be valued).
+        stated_id: of the venue's last statement.   position_id: of what is held; empty while it has no name yet.
         moved_ns: local time of the last stream event that moved either witness; 0 if there was none.
         unsettled_ns: local time since which the witnesses disagree; None while they agree.
         contradiction: net contracts of a snapshot that contradicts them; adopted when the next one repeats it.
@@ -35,6 +36,7 @@ class Book:
     contract_id: str
     contract: Contract | None = None
     tick_value_micros: int = 0
+    stated_id: str = ""
     position_id: str = ""
     opened_ns: int = 0
     increased_ns: int = 0
@@ -151,7 +153,7 @@ class Book:
     def _take(self, position: Position) -> None:
         self.venue_net = position.net_contracts
         self.venue_cost = position.cost_micros if position.net_contracts else 0
-        self.position_id = position.id if position.net_contracts else ""
+        self.stated_id = position.id
         self.opened_ns = position.opened_ns
 
     def _cost_after(self, fill: Fill, closed: int) -> int | None:
@@ -170,18 +172,22 @@ class Book:
         return kept + value_micros(fill.price_ticks, fill.side.sign * opened, self.tick_value_micros)
 
     def _settle(self, received_ns: int) -> None:
-        before = abs(self.net_contracts)
+        size_before, value_before = abs(self.net_contracts), self.value_net
         if self.venue_net == self.filled_net:
             self.filled_cost = self.venue_cost
             self.unsettled_ns = None
         elif self.unsettled_ns is None:
             self.unsettled_ns = received_ns
-        venue_is_larger = abs(self.venue_net) >= abs(self.filled_net)
-        self.net_contracts = self.venue_net if venue_is_larger else self.filled_net
-        if abs(self.net_contracts) > before:
+        venue_is_larger = abs(self.venue_net) > abs(self.filled_net) or self.venue_net == self.filled_net
+        net = self.net_contracts = self.venue_net if venue_is_larger else self.filled_net
+        if abs(net) > size_before:
             self.increased_ns = received_ns
         # An opening position event ahead of its fill is valued at once; a closing one waits for the fill's P&L.
         if self.is_venue_ahead and venue_is_larger and self.venue_net * self.filled_net >= 0:
             self.value_net, self.value_cost = self.venue_net, self.venue_cost
         else:
             self.value_net, self.value_cost = self.filled_net, self.filled_cost
+        if self.venue_net * self.value_net > 0:
+            self.position_id = self.stated_id
+        elif net == 0 or self.value_net * value_before < 0:
+            self.position_id = ""

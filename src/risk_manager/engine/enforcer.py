@@ -70,7 +70,7 @@ class Enforcer:
         work = self._open.get(key)
         if work is not None and goal is not None:
             self._join(step, key, work, breach, goal)
-            if held is None:
+            if held is None or is_fresh:
                 self._lock(step, fresh, work.intent.id)
             return
         if held is not None and fresh is not None and (not is_fresh or held.joined(fresh) == held):
@@ -290,7 +290,8 @@ class Enforcer:
         for held in self._account.lockouts:
             if (held.rule, held.scope) == (lockout.rule, lockout.scope):
                 lockout = held.joined(lockout)
-        self._put(step, lockout)
+        if lockout not in self._account.lockouts:
+            self._put(step, lockout)
 
     def _put(self, step: Step, lockout: Lockout) -> None:
         key = (lockout.scope, lockout.rule)

@@ -11,7 +11,7 @@ Source: SQLite's `PRAGMA synchronous` and `wal.html`; measured with simulated po
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from risk_manager.persistence.schema import APPLICATION_ID, MIGRATIONS
@@ -20,6 +20,9 @@ FILE_NAME = "journal.sqlite"
 
 _CHECKED_AT_OPEN_BYTES = 64 << 20
 """Larger files are not read through at start: arming within two seconds matters more."""
+
+_LOG_ROOM_BYTES = 1 << 20
+"""The length the write-ahead log is given at the start; `Store.tidy` empties it well before it is used up."""
 
 _OPEN_PRAGMAS: tuple[tuple[str, str | int, str | int | None], ...] = (
     # name, value to set, answer that must come back (None: SQLite answers nothing). The order matters: the lock mode
@@ -65,6 +68,7 @@ def open_database(
         if path.stat().st_size <= _CHECKED_AT_OPEN_BYTES:
             _check_pages(connection, path)
         _take_lock(connection)
+        _make_log_room(path)
     except BaseException:
         connection.close()
         raise
@@ -157,6 +161,20 @@ def _take_lock(connection: sqlite3.Connection) -> None:
     """Write nothing, but hold the exclusive lock from now on instead of from the first commit."""
     with transaction(connection):
         pass
+
+
+def _make_log_room(path: Path) -> None:
+    """Lengthen the log with zeros, so that the first commits of a run do not have to.
+
+    Making a longer file durable takes a file system two writes, its journal's being the slower: half a millisecond more
+    on ext4. SQLite reads the log only as far as its checksums hold, so what follows the last frame means nothing.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    # Without the room commits are slower, and nothing else: a disk this full is reported by the commits themselves.
+    with suppress(OSError), log.open("ab") as file:
+        file.write(bytes(max(0, _LOG_ROOM_BYTES - file.tell())))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _number(connection: sqlite3.Connection, query: str) -> int:

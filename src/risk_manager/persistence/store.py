@@ -29,7 +29,10 @@ _HARMLESS_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sql
 """Errors that leave a connection as good as before once the transaction is rolled back."""
 
 
-_COMMITS_PER_CHECKPOINT = 32
+_PAGES_PER_COMMIT = 6
+_PAGE_BYTES = 4096
+_PAGES_PER_CHECKPOINT = 160
+"""About two thirds of the room `open_database` gives the log."""
 
 
 class JournalConflict(JournalUnavailable):
@@ -43,7 +46,7 @@ class Store:
         self._directory = directory
         self._wait_ms = wait_ms
         self._connection: sqlite3.Connection | None = None
-        self._commits_since_checkpoint = 0
+        self._pages_since_checkpoint = 0
 
     def connect(self) -> sqlite3.Connection:
         """The open connection, made now if there is none."""
@@ -68,16 +71,16 @@ class Store:
         except sqlite3.Error as error:
             self._drop_if_broken(error)
             raise
-        self._commits_since_checkpoint += 1
+        self._pages_since_checkpoint += _PAGES_PER_COMMIT
 
     def tidy(self) -> None:
         """Carry the log into the file now and then; meant for idle moments, so that no commit waits for it.
 
         A failure is left to the next commit, which meets the same disk.
         """
-        if self._connection is None or self._commits_since_checkpoint < _COMMITS_PER_CHECKPOINT:
+        if self._connection is None or self._pages_since_checkpoint < _PAGES_PER_CHECKPOINT:
             return
-        self._commits_since_checkpoint = 0
+        self._pages_since_checkpoint = 0
         with suppress(sqlite3.Error), closing(self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")) as cursor:
             cursor.fetchall()
 
@@ -91,6 +94,7 @@ class Store:
         except sqlite3.Error as error:
             self._drop_if_broken(error)
             raise
+        self._pages_since_checkpoint += _PAGES_PER_COMMIT + len(fills) + len(snapshot) // _PAGE_BYTES
 
     def recover(self, account_id: str) -> Recovered:
         """The account's last sequence, snapshot, active lockouts (by key) and open intents (oldest first)."""

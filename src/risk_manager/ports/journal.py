@@ -33,6 +33,9 @@ class Journal(Protocol):
     async def commit(self, decision: Decision) -> None:
         """Return once the decision, its lockouts and its intents are durable, all or none.
 
+        A stored decision may be committed again, and nothing changes. A caller that gives up waiting learns nothing:
+        the decision may be stored all the same.
+
         Raises:
             JournalUnavailable: the disk refused; nothing of the decision is stored.
         """

@@ -13,7 +13,8 @@ from risk_manager.ports.clock import Clock
 from risk_manager.ports.journal import Journal
 from risk_manager.ports.venue import Venue
 from risk_manager.runtime.guard import Guard
-from risk_manager.runtime.status import DaemonStatus, account_status, iso
+from risk_manager.runtime.instants import iso
+from risk_manager.runtime.status import DaemonStatus, account_status
 from risk_manager.web.api import LocalApi
 
 RESTART_S = 1.0

@@ -26,7 +26,7 @@ from risk_manager.simulator.desk import Desk
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.feeds import Feed
 from risk_manager.simulator.feeds.synthetic import SyntheticMarket, SyntheticProduct
-from risk_manager.simulator.feeds.tape import listings_on, open_tape
+from risk_manager.simulator.feeds.tape import open_recording
 from risk_manager.simulator.market import Market
 from risk_manager.simulator.market_clock import MarketClock
 from risk_manager.simulator.records import SimContract
@@ -45,19 +45,29 @@ START_NS = 1_772_461_800 * NS_PER_S
 CALL_LATENCY_NS = 80 * NS_PER_MS
 POLL_S = 3.0
 STEP_TIMEOUT_S = 10.0
-MARKET_SECONDS = 28.0
+MARKET_SECONDS = 24.0
 """About how much market time the misbehaving day takes; the speed follows from it and the wanted length."""
 
+HURRY_AT, HURRY_TIMES, RUSH_AT = 0.8, 4, 1.1
+"""On some markets the day takes longer: from this share of the wanted length on time flies, and from the second on the
+market does not wait at all. The decisions do not depend on it."""
+
 MOST_PER_CONTRACT, MOST_CONTRACTS, OPEN_LOSS_USD, DAY_LOSS_USD, BLOCKED = 3, 5, 200, 800, "CL"
+BLOCKED_INSTEAD = "NG"
 START_TICKS = {"ES": 27_400, "MNQ": 99_200, "CL": 6_850}
 
 
 class DemoOptions(msgspec.Struct, frozen=True):
-    """What to show: about how long (real seconds), which seed, and a recording to use instead of an invented market."""
+    """What to show: about how long (real seconds), which seed, and a recording to use instead of an invented market.
+
+    `contract` and `zone` are for a CSV recording, see `open_recording`.
+    """
 
     seconds: float = 20.0
     seed: int = 7
     tape: Path | None = None
+    contract: str | None = None
+    zone: str | None = None
 
 
 class DemoReport(msgspec.Struct, frozen=True):
@@ -93,24 +103,32 @@ class Demo:
 
     def __init__(self, options: DemoOptions, on_decision: DecisionListener | None = None) -> None:
         self.options = options
-        contracts, feed, blocked = _tape_market(options) if options.tape else _invented_market(options)
+        contracts, feed = _recorded_market(options) if options.tape else _invented_market(options)
         self.exchange = Exchange(contracts)
         self.clock = MarketClock(self.exchange)
         account_id = self.exchange.open_account(user="demo", name=ACCOUNT_NAME, balance_micros=50_000 * 1_000_000)
         self._days = build_trading_days("17:00", "America/Chicago", 2007, 2060)
         self._account_id = account_id
         self._contracts = contracts
-        self._blocked = blocked
+        self._roots = sorted({each.contract.root for each in contracts})
+        # A recording of nothing else must leave the trader something to trade.
+        self._banned = BLOCKED if self._roots != [BLOCKED] else BLOCKED_INSTEAD
         self._on_decision = on_decision
         self._digest = hashlib.sha256()
         self._held_calls = 0
         self.referee = Referee(self.exchange, account_id, self._limits(), days=self._days)
         self._desk = Desk(self.exchange, account_id, name="trader")
         self.script = self._misbehavior()
-        speed = MARKET_SECONDS / options.seconds
         self.market = Market(
-            self.exchange, feed, speed=speed, most_idle_s=0.25, gate=self._gate, after_step=self.referee.step_done
+            self.exchange,
+            feed,
+            speed=self._speed_after(0.0),
+            repeats=options.tape is not None,
+            most_idle_s=0.25,
+            gate=self._gate,
+            after_step=self.referee.step_done,
         )
+        self._begun_s = 0.0
         self.daemon: Daemon | None = None
 
     @property
@@ -158,13 +176,12 @@ class Demo:
 
     def _config(self, port: int, folder: Path) -> GuardConfig:
         base = f"http://127.0.0.1:{port}"
-        roots = tuple(sorted({each.contract.root for each in self._contracts}))
         return GuardConfig(
             venue=VenueConfig(
                 base,
                 f"{base}/hubs/user",
                 f"{base}/hubs/market",
-                roots,
+                tuple(self._roots),
                 Credentials("demo", Secret("demo-key-of-the-simulator")),
             ),
             accounts=(AccountConfig(str(self._account_id), None, ACCOUNT_NAME, Mode.ENFORCE, self._rules()),),
@@ -178,32 +195,31 @@ class Demo:
         )
 
     def _rules(self) -> tuple[Rule, ...]:
-        roots = sorted({each.contract.root for each in self._contracts})
         return build_rules(
             {
                 "max_contracts": {"limit": MOST_CONTRACTS, "count_type": "gross"},
-                "max_contracts_per_instrument": {"limits": dict.fromkeys(roots, MOST_PER_CONTRACT)},
+                "max_contracts_per_instrument": {"limits": dict.fromkeys(self._roots, MOST_PER_CONTRACT)},
                 "daily_realized_loss": {"limit": -DAY_LOSS_USD, "warn_at_pct": [50, 80]},
                 "daily_unrealized_loss": {"loss_limit": -OPEN_LOSS_USD},
-                "symbol_blocks": {"blocked_symbols": [BLOCKED]},
+                "symbol_blocks": {"blocked_symbols": [self._banned]},
             }
         )
 
     def _limits(self) -> Limits:
-        roots = {each.contract.root for each in self._contracts}
         return Limits(
             most_contracts=MOST_CONTRACTS,
-            most_per_root=dict.fromkeys(roots, MOST_PER_CONTRACT),
+            most_per_root=dict.fromkeys(self._roots, MOST_PER_CONTRACT),
             daily_loss_micros=DAY_LOSS_USD * 1_000_000,
             floating_loss_micros=OPEN_LOSS_USD * 1_000_000,
-            blocked_roots=frozenset({BLOCKED}) & roots,
+            blocked_roots=frozenset({self._banned}).intersection(self._roots),
         )
 
     def _misbehavior(self) -> Script:
-        allowed = tuple(each.id for each in self._contracts if each.id not in self._blocked)
+        blocked = tuple(each.id for each in self._contracts if each.contract.root == self._banned)
+        allowed = tuple(each.id for each in self._contracts if each.id not in blocked)
         plan = DayPlan(
             contract_ids=allowed,
-            blocked_ids=self._blocked,
+            blocked_ids=blocked,
             most_per_contract=MOST_PER_CONTRACT,
             most_contracts=MOST_CONTRACTS,
             daily_loss_micros=DAY_LOSS_USD * 1_000_000,
@@ -220,6 +236,7 @@ class Demo:
                     return
 
     async def _play(self, guarding: asyncio.Task[None]) -> None:
+        self._begun_s = asyncio.get_running_loop().time()
         playing = asyncio.create_task(self.market.run())
         done, _ = await asyncio.wait((playing, guarding), return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -229,8 +246,9 @@ class Demo:
             await playing
 
     async def _gate(self) -> None:
-        """Before each market step, one thing after the other: the guard takes in the last one, what is due by market time
-        happens, the trader acts. The guard catches up after each, or the outcome would hang on which socket is faster.
+        """Before each market step: the guard takes in the last one, what is due happens, and the trader acts.
+
+        The guard catches up after each of these, or the outcome would hang on which socket is faster.
         """
         await self._in_step()
         for _ in self.clock.advancing():
@@ -240,6 +258,14 @@ class Demo:
             await self._in_step()
         elif not self.guard.engine.enforcer.open_intents and not self._held_calls:
             self.market.stop()
+        self.market.speed = self._speed_after(asyncio.get_running_loop().time() - self._begun_s)
+
+    def _speed_after(self, elapsed_s: float) -> float | None:
+        """Market seconds per second after so much of the run; None as fast as everybody can follow."""
+        speed, share = MARKET_SECONDS / self.options.seconds, elapsed_s / self.options.seconds
+        if share < HURRY_AT:
+            return speed
+        return HURRY_TIMES * speed if share < RUSH_AT else None
 
     async def _latency(self) -> None:
         """Hold a venue call back for its latency, in market time."""
@@ -343,14 +369,12 @@ def _fingerprint(decision: Decision) -> bytes:
     return msgspec.json.encode(said) if any(said) else b""
 
 
-def _invented_market(options: DemoOptions) -> tuple[list[SimContract], Feed, tuple[str, ...]]:
-    contracts = front_contracts(START_NS, ("ES", "MNQ", BLOCKED))
+def _invented_market(options: DemoOptions) -> tuple[tuple[SimContract, ...], Feed]:
+    contracts = tuple(front_contracts(START_NS, ("ES", "MNQ", BLOCKED)))
     products = [SyntheticProduct(each.contract, START_TICKS[each.contract.root]) for each in contracts]
-    blocked = tuple(each.id for each in contracts if each.contract.root == BLOCKED)
-    return contracts, SyntheticMarket(products, seed=options.seed, start_ns=START_NS), blocked
+    return contracts, SyntheticMarket(products, seed=options.seed, start_ns=START_NS)
 
 
-def _tape_market(options: DemoOptions) -> tuple[list[SimContract], Feed, tuple[str, ...]]:
+def _recorded_market(options: DemoOptions) -> tuple[tuple[SimContract, ...], Feed]:
     assert options.tape is not None
-    contracts = listings_on(options.tape)
-    return contracts, open_tape(options.tape, [each.contract for each in contracts]), ()
+    return open_recording(options.tape, contract=options.contract, zone=options.zone)

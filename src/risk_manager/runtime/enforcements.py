@@ -10,6 +10,7 @@ from risk_manager.domain.intent import Intent, IntentState
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.scope import Scope
 from risk_manager.engine.account import AccountState
+from risk_manager.runtime.instants import iso
 
 MOST_KEPT = 1_000
 MICROS_PER_USD = 1_000_000
@@ -26,7 +27,7 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
     """One enforcement in numbers.
 
     Attributes:
-        breach_ns: venue time of the breach.
+        breach_ns, breach_time: venue time of the breach, the latter in ISO 8601.
         detection_us: from the event's arrival to the decision.
         lock_commit_us: from the decision until it and its lockout were durable.
         time_to_flat_ms: from the arrival to the account looking as demanded; None while it does not.
@@ -43,6 +44,7 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     scope: str
     breach_ns: int
+    breach_time: str
     detection_us: float
     lock_commit_us: float
     time_to_flat_ms: float | None
@@ -94,6 +96,7 @@ def _begun(intent: Intent, decision: Decision, timing: Timing, account: AccountS
         code=intent.code,
         scope=_named(intent.scope, account),
         breach_ns=intent.at_ns,
+        breach_time=iso(intent.at_ns),
         detection_us=timing.detection_ns / 1_000,
         lock_commit_us=timing.commit_ns / 1_000,
         time_to_flat_ms=None,

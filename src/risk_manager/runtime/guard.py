@@ -28,6 +28,7 @@ COMMIT_BUDGET_S = 0.25
 """How long a commit may hold up the actions (design law 5): after that the guard acts from memory and says so."""
 
 SAVE_EVERY_NS = 1_000_000_000
+POLLS_PER_FULL = 5
 RECOMMIT_S = 1.0
 STOP_S = 2.0
 
@@ -69,7 +70,9 @@ class Guard:
         self._listeners = listeners
         self._inbox = Inbox()
         self._is_busy = False
+        self._is_draining = False
         self._is_stopping = False
+        self._polls = 0
         self._uncommitted: list[Decision] = []
         self._calls: set[asyncio.Task[Any]] = set()
         self._duties: set[asyncio.Task[Any]] = set()
@@ -180,16 +183,24 @@ class Guard:
             self._is_busy = True
             detection_ns = self._stopwatch() - arrived_ns
             self._duty(self._carry_out(decision, detection_ns))
+        else:
+            self._set_timer()
         if not isinstance(event, QuoteUpdated):
             self._save_soon()
-        self._set_timer()
 
     def _drain(self) -> None:
-        while not self._is_busy:
-            waiting = self._inbox.take()
-            if waiting is None:
-                return
-            self._handle(*waiting)
+        """Handle what waits. A step that needs no waiting ends in here again, and leaves the rest to the loop below."""
+        if self._is_draining:
+            return
+        self._is_draining = True
+        try:
+            while not self._is_busy:
+                waiting = self._inbox.take()
+                if waiting is None:
+                    return
+                self._handle(*waiting)
+        finally:
+            self._is_draining = False
 
     async def _carry_out(self, decision: Decision, detection_ns: int) -> None:
         """Commit, act, and go on with the next event."""
@@ -200,6 +211,7 @@ class Guard:
             timing = Timing(detection_ns, self._stopwatch() - begun_ns)
             for action in decision.actions:
                 self._call(self._act(action))
+            self._set_timer()
             self.enforcements.take(decision, timing, self.engine.account)
             for listener in self._listeners:
                 listener(self, decision, timing)
@@ -209,10 +221,11 @@ class Guard:
 
     async def _commit(self) -> None:
         """Make everything decided so far durable, within the budget; a broken disk never delays a flatten."""
-        attempt = asyncio.ensure_future(self._commit_all())
-        await asyncio.wait((attempt,), timeout=COMMIT_BUDGET_S)
-        if not attempt.done():
-            self._keep(attempt)
+        try:
+            async with asyncio.timeout(COMMIT_BUDGET_S):
+                await self._commit_all()
+        except TimeoutError:
+            # The journal goes on writing; what it has stored by then it recognises when it is offered again.
             self._journal_failed("the disk did not answer in time")
 
     async def _commit_all(self) -> None:
@@ -230,7 +243,7 @@ class Guard:
     def _journal_failed(self, text: str) -> None:
         if not any(item.startswith("journal:") for item in self.health.missing):
             log.critical("journal unavailable, acting from memory", account=self.name, error=text)
-            self._keep(asyncio.ensure_future(self._recommit()))
+            self._duty(self._recommit())
         self.health.fault("journal", text)
 
     async def _recommit(self) -> None:
@@ -264,12 +277,17 @@ class Guard:
         self.deliver(TimerFired(self.account_id, 0, self._clock.now_ns()))
 
     def _poll(self) -> None:
-        """Read a full snapshot at a constant rate, on the calmest and on the worst day (design law 4)."""
-        self._call(self._act_poll())
+        """Read a snapshot at a constant rate, on the calmest and on the worst day (design law 4).
+
+        Every one is full while the user hub is down, for then nothing else tells of fills.
+        """
+        self._polls += 1
+        is_full = not self.health.is_up(Link.USER_HUB) or self._polls % POLLS_PER_FULL == 0
+        self._call(self._act_poll(is_full=is_full))
         self._cancel_poll = self._clock.call_at(self._clock.now_ns() + self._poll_ns, self._poll)
 
-    async def _act_poll(self) -> None:
-        self.deliver(await self._venue.snapshot(self.account_id, full=True))
+    async def _act_poll(self, *, is_full: bool) -> None:
+        self.deliver(await self._venue.snapshot(self.account_id, full=is_full))
 
     # -- saving -------------------------------------------------------------------------------------------------
 
@@ -294,25 +312,20 @@ class Guard:
     # -- tasks --------------------------------------------------------------------------------------------------
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._calls.add(task)
-        task.add_done_callback(self._called)
+        self._begin(work, self._calls)
 
     def _duty(self, work: Coroutine[Any, Any, None]) -> None:
-        self._keep(asyncio.ensure_future(work))
+        self._begin(work, self._duties)
 
-    def _keep(self, task: asyncio.Future[None]) -> None:
-        assert isinstance(task, asyncio.Task)
-        self._duties.add(task)
-        task.add_done_callback(self._duty_done)
-
-    def _called(self, task: asyncio.Task[Any]) -> None:
-        self._calls.discard(task)
-        self._alarm_if_failed(task)
-
-    def _duty_done(self, task: asyncio.Task[Any]) -> None:
-        self._duties.discard(task)
-        self._alarm_if_failed(task)
+    def _begin(self, work: Coroutine[Any, Any, None], under_way: set[asyncio.Task[Any]]) -> None:
+        """Run `work` up to its first wait at once: a request is on the wire before the event loop's next turn."""
+        task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+        if task.done():
+            self._alarm_if_failed(task)
+            return
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+        task.add_done_callback(self._alarm_if_failed)
 
     def _alarm_if_failed(self, task: asyncio.Task[Any]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -26,6 +26,10 @@ class Health:
     def link(self, link: Link, *, is_up: bool, reason: str) -> None:
         self._links[link] = (is_up, reason)
 
+    def is_up(self, link: Link) -> bool:
+        """Whether a link is up, as far as is known."""
+        return self._links.get(link, (True, ""))[0]
+
     def fault(self, name: str, text: str | None) -> None:
         """Note a fault under a name, or with None that it is gone."""
         if text is None:
@@ -41,8 +45,7 @@ class Health:
 
     def is_blind(self) -> bool:
         """Whether the links that tell positions are all known to be down."""
-        telling = [self._links.get(link, (True, "")) for link in (Link.REST, Link.USER_HUB)]
-        return not any(is_up for is_up, _ in telling)
+        return not self.is_up(Link.REST) and not self.is_up(Link.USER_HUB)
 
     def state(self, *, is_synced: bool, is_locked: bool, is_stopping: bool) -> GuardState:
         """The one word for the screen; what is wrong comes before what is locked."""

@@ -1,7 +1,5 @@
 """What the daemon tells about itself and its accounts, in a trader's units: dollars, prices, ISO times."""
 
-from datetime import UTC, datetime
-
 import msgspec
 
 from risk_manager.domain.contract import Contract
@@ -12,8 +10,8 @@ from risk_manager.domain.order import Order
 from risk_manager.engine.book import Book
 from risk_manager.runtime.enforcements import Enforcement
 from risk_manager.runtime.guard import Guard
+from risk_manager.runtime.instants import NS_PER_S, iso
 
-NS_PER_S = 1_000_000_000
 LAST_ENFORCEMENTS = 20
 
 
@@ -123,13 +121,6 @@ def account_status(guard: Guard, now_ns: int) -> AccountStatus:
         last_sequence=guard.engine.sequence,
         coalesced_quotes=guard.coalesced_quotes,
     )
-
-
-def iso(at_ns: int) -> str:
-    """UTC, ISO 8601 with milliseconds."""
-    seconds, rest = divmod(at_ns, NS_PER_S)
-    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1_000)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def price(ticks: int | None, contract: Contract | None) -> float | None:

@@ -27,6 +27,7 @@ class Market:
         steps: items applied so far.
         now_ns: time of the last item, 0 before the first.
         is_finished: the feed has ended.
+        speed: may be changed at any time; the next step follows it.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Market:
         self._feed = feed
         self._items = self._rounds() if repeats else iter(feed)
         self._seats = tuple(seats)
-        self._speed = speed
+        self.speed = speed
         self._most_idle_s = most_idle_s
         self._gate = gate
         self._after_step = after_step
@@ -98,13 +99,13 @@ class Market:
         Overdue items follow each other without waiting and none is left out; the event loop gets its turn in between.
         """
         self._stopped.clear()
-        pace = _Pace(asyncio.get_running_loop().time, self._speed, self._most_idle_s)
+        pace = _Pace(asyncio.get_running_loop().time, self._most_idle_s)
         turn = 0
         while not self._stopped.is_set():
             item = self._peek()
             if item is None:
                 return
-            wait_s = pace.wait_s(item.at_ns)
+            wait_s = pace.wait_s(item.at_ns, self.speed)
             if wait_s > 0 or turn == _STEPS_PER_TURN:
                 turn = 0
                 await self._pause(wait_s)
@@ -149,21 +150,22 @@ class Market:
 class _Pace:
     """When an item is due: the feed's clock against the event loop's."""
 
-    def __init__(self, clock: Callable[[], float], speed: float | None, most_idle_s: float | None) -> None:
+    def __init__(self, clock: Callable[[], float], most_idle_s: float | None) -> None:
         self._clock = clock
-        self._speed = speed
         self._most_idle_s = most_idle_s
+        self._speed: float | None = None
         self._start_s = 0.0
-        self._start_ns: int | None = None
+        self._start_ns = 0
 
-    def wait_s(self, at_ns: int) -> float:
-        """Seconds until an item of this time is due, 0 if it is; the first one is due at once."""
-        if self._speed is None:
+    def wait_s(self, at_ns: int, speed: float | None) -> float:
+        """Seconds until an item of this time is due, 0 if it is; the first one is due at once, at any speed."""
+        if speed is None:
+            self._speed = None
             return 0.0
         now_s = self._clock()
-        if self._start_ns is None:
-            self._start_s, self._start_ns = now_s, at_ns
-        wait_s = self._start_s + (at_ns - self._start_ns) / NS_PER_S / self._speed - now_s
+        if speed != self._speed:
+            self._speed, self._start_s, self._start_ns = speed, now_s, at_ns
+        wait_s = self._start_s + (at_ns - self._start_ns) / NS_PER_S / speed - now_s
         if self._most_idle_s is not None and wait_s > self._most_idle_s:
             self._start_s -= wait_s - self._most_idle_s
             wait_s = self._most_idle_s

@@ -7,7 +7,7 @@ from itertools import count
 from risk_manager.simulator.exchange import Exchange
 
 READINGS_NS = 1_000
-"""More readings than anybody takes between two steps: how many there were must not decide in which step a call is due."""
+"""More readings than anybody takes between two steps: their number must not decide in which step a call is due."""
 
 
 class MarketClock:

@@ -11,7 +11,7 @@ from risk_manager.simulator.desk import Desk, Seat
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.feeds import Feed
 from risk_manager.simulator.feeds.synthetic import SyntheticMarket, SyntheticProduct
-from risk_manager.simulator.feeds.tape import listings_on, open_tape
+from risk_manager.simulator.feeds.tape import open_recording
 from risk_manager.simulator.market import Market
 from risk_manager.simulator.records import SimContract
 from risk_manager.simulator.server import SimServer
@@ -43,6 +43,8 @@ class ServeOptions(msgspec.Struct, frozen=True):
     Attributes:
         tape: a recording (.dbn, .dbn.zst, .csv), played round and round on its own clock; None invents a market on
             the wall clock.
+        contract, zone: what a CSV tape is of and the time zone of its times, where it does not say.
+        call_delay_s: an order, a change or a close is carried out so much later than it was asked for.
         trader: name of a scripted trader who trades the first account; None leaves them to you.
     """
 
@@ -50,9 +52,12 @@ class ServeOptions(msgspec.Struct, frozen=True):
     api_key: str = "demo-key-of-the-simulator"
     accounts: int = 2
     tape: Path | None = None
+    contract: str | None = None
+    zone: str | None = None
     speed: float = 1.0
     seed: int = 7
     port: int = 0
+    call_delay_s: float = 0.0
     trader: str | None = None
 
 
@@ -78,7 +83,7 @@ async def serve(options: ServeOptions, wall_ns: Callable[[], int], on_ready: Cal
         OSError: the port is taken.
         KeyError: no trader of that name.
     """
-    contracts, feed = _tape(options.tape) if options.tape else _invented(options, wall_ns())
+    contracts, feed = _recorded(options, options.tape) if options.tape else _invented(options, wall_ns())
     exchange = Exchange(contracts)
     names = tuple(f"PRAC-V2-100001-{30_000_001 + number}" for number in range(options.accounts))
     ids = tuple(
@@ -92,6 +97,8 @@ async def serve(options: ServeOptions, wall_ns: Callable[[], int], on_ready: Cal
     # One step before anybody connects: the venue's clock must not show 1970.
     market.step()
     server = SimServer(exchange, users={options.user: options.api_key}, wall_clock=wall_ns)
+    if options.call_delay_s > 0:
+        server.hold_orders(lambda: asyncio.sleep(options.call_delay_s))
     port = await server.start(port=options.port)
     base = f"http://127.0.0.1:{port}"
     hubs = f"{base}/hubs"
@@ -115,15 +122,14 @@ async def serve(options: ServeOptions, wall_ns: Callable[[], int], on_ready: Cal
         await server.stop()
 
 
-def _tape(path: Path) -> tuple[list[SimContract], Feed]:
-    contracts = listings_on(path)
-    return contracts, open_tape(path, [each.contract for each in contracts])
+def _recorded(options: ServeOptions, tape: Path) -> tuple[tuple[SimContract, ...], Feed]:
+    return open_recording(tape, contract=options.contract, zone=options.zone)
 
 
-def _invented(options: ServeOptions, now_ns: int) -> tuple[list[SimContract], Feed]:
+def _invented(options: ServeOptions, now_ns: int) -> tuple[tuple[SimContract, ...], Feed]:
     contracts = front_contracts(now_ns, [each.instrument.root for each in PRODUCTS])
     products = [SyntheticProduct(each.contract, _start_ticks(each)) for each in contracts]
-    return contracts, SyntheticMarket(products, seed=options.seed, start_ns=now_ns)
+    return tuple(contracts), SyntheticMarket(products, seed=options.seed, start_ns=now_ns)
 
 
 def _start_ticks(listing: SimContract) -> int:

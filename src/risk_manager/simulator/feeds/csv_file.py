@@ -72,6 +72,7 @@ class CsvTape:
         contracts: Iterable[Contract],
         *,
         contract_id: str | None = None,
+        names: Mapping[str, str] | None = None,
         zone: tzinfo | None = None,
         columns: Sequence[str] | None = None,
         bar_interval_ns: int | None = None,
@@ -82,6 +83,7 @@ class CsvTape:
         Args:
             contracts: what the venue lists; a `symbol` column names them by name or id.
             contract_id: the contract of a file without such a column.
+            names: ids of contracts for symbols that are neither.
             zone: the time zone of times that name none; without it they are refused.
             columns: our names of the columns, for a file whose first row does not say.
             bar_interval_ns: length of a bar; None takes the smallest distance between two bars, or one minute.
@@ -91,14 +93,13 @@ class CsvTape:
         """
         self._path = path
         self._known = {key: contract for contract in contracts for key in (contract.id, contract.name)}
+        self._known |= {name: self._known[contract_id] for name, contract_id in (names or {}).items()}
         self._only = self._known.get(contract_id) if contract_id is not None else None
         if contract_id is not None and self._only is None:
             raise TapeError(f"{path.name}: no listed contract is called {contract_id!r}")
         self._zone = zone
-        rows = self._rows()
-        if not rows:
-            raise TapeError(f"{path.name}: the file is empty")
-        self._index, has_header = self._columns(rows[0][1], columns)
+        rows = _rows(path)
+        self._index, has_header = _columns(path, rows[0][1], columns)
         self.kind = self._kind()
         if "symbol" not in self._index and self._only is None:
             raise TapeError(f"{path.name}: no column names the contract; say which contract the file is of")
@@ -112,35 +113,6 @@ class CsvTape:
 
     def __iter__(self) -> Iterator[FeedItem]:
         return iter(self._items)
-
-    def _rows(self) -> list[tuple[int, list[str]]]:
-        try:
-            with self._path.open(encoding="utf-8-sig", newline="") as file:
-                first = file.readline()
-                file.seek(0)
-                delimiter = max(",;\t", key=first.count)
-                reader = csv.reader(file, delimiter=delimiter)
-                return [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise TapeError(f"{self._path.name}: {error}") from error
-
-    def _columns(self, first: list[str], given: Sequence[str] | None) -> tuple[dict[str, int], bool]:
-        """Where each of our columns is, and whether the first row only named them."""
-        found: dict[str, int] = {}
-        for index, cell in enumerate(first):
-            name = _our_name(cell)
-            if name is not None:
-                found.setdefault(name, index)
-        has_header = bool(found)
-        if given is not None:
-            found = {name: index for index, name in enumerate(given) if name in _NAMES}
-        elif not has_header:
-            if len(first) not in _POSITIONS:
-                raise TapeError(
-                    f"{self._path.name}: no row names the columns, and {len(first)} of them could mean anything"
-                )
-            found = {name: index for index, name in enumerate(_POSITIONS[len(first)])}
-        return _settled(found), has_header
 
     def _kind(self) -> CsvKind:
         names = self._index.keys()
@@ -204,7 +176,7 @@ class CsvTape:
         return items
 
     def _instant_ns(self, row: "_Row", last_ns: int | None) -> int:
-        text = " ".join(part for part in (row.text("date"), row.text("time")) if part)
+        text = row.instant()
         at_ns = parse_instant_ns(text, self._zone)
         if last_ns is not None and at_ns < last_ns:
             raise ValueError(f"time {text} is before the line above")
@@ -223,6 +195,70 @@ class CsvTape:
         if contract is None:
             raise ValueError(f"no listed contract is called {name!r}")
         return contract
+
+
+class CsvHeader(msgspec.Struct, frozen=True):
+    """What a file says of itself.
+
+    Attributes:
+        symbols: those of its symbol column in the order they appear; empty without such a column.
+        start_ns: its first time.
+    """
+
+    symbols: tuple[str, ...]
+    start_ns: int
+
+
+def read_csv_header(path: Path, zone: tzinfo | None = None) -> CsvHeader:
+    """What a CSV file is of, before anybody knows its contracts.
+
+    Raises:
+        TapeError: no such file, no columns we know, or no time in its first line.
+    """
+    rows = _rows(path)
+    index, has_header = _columns(path, rows[0][1], None)
+    lines = [(line, _Row(cells, index)) for line, cells in (rows[1:] if has_header else rows)]
+    if not lines:
+        raise TapeError(f"{path.name}: the file holds no lines of data")
+    number, first = lines[0]
+    try:
+        start_ns = parse_instant_ns(first.instant(), zone)
+    except ValueError as error:
+        raise TapeError(f"{path.name}: line {number}: {error}") from None
+    return CsvHeader(tuple(dict.fromkeys(name for _, row in lines if (name := row.text("symbol")))), start_ns)
+
+
+def _rows(path: Path) -> list[tuple[int, list[str]]]:
+    """Line number and cells of every line that holds anything; at least one."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            file.seek(0)
+            delimiter = max(",;\t", key=first.count)
+            reader = csv.reader(file, delimiter=delimiter)
+            rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if any(row)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise TapeError(f"{path.name}: {error}") from error
+    if not rows:
+        raise TapeError(f"{path.name}: the file is empty")
+    return rows
+
+
+def _columns(path: Path, first: list[str], given: Sequence[str] | None) -> tuple[dict[str, int], bool]:
+    """Where each of our columns is, and whether the first row only named them."""
+    found: dict[str, int] = {}
+    for index, cell in enumerate(first):
+        name = _our_name(cell)
+        if name is not None:
+            found.setdefault(name, index)
+    has_header = bool(found)
+    if given is not None:
+        found = {name: index for index, name in enumerate(given) if name in _NAMES}
+    elif not has_header:
+        if len(first) not in _POSITIONS:
+            raise TapeError(f"{path.name}: no row names the columns, and {len(first)} of them could mean anything")
+        found = {name: index for index, name in enumerate(_POSITIONS[len(first)])}
+    return _settled(found), has_header
 
 
 class _TickRows:
@@ -275,6 +311,9 @@ class _Row:
     def text(self, name: str) -> str:
         index = self._index.get(name)
         return self._cells[index] if index is not None and index < len(self._cells) else ""
+
+    def instant(self) -> str:
+        return " ".join(part for part in (self.text("date"), self.text("time")) if part)
 
     def ticks(self, name: str, tick_size_nanos: int) -> int | None:
         text = self.text(name)

@@ -92,8 +92,9 @@ class Quotes:
             merged.is_checked = True
             self._on_unusual_record(record)
         elif body.best_bid is None and body.best_ask is None and body.last_price is None:
-            # No price at all: it may be in an envelope.
-            self._on_unusual_record(record)
+            # Many quotes move the volume alone. Without a stamp it is none of ours: it may be in an envelope.
+            if body.timestamp is None and body.last_updated is None:
+                self._on_unusual_record(record)
         else:
             self._merge(merged, body)
 

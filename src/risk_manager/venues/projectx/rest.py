@@ -50,8 +50,9 @@ class RestClient:
         time: VenueTime,
         problems: Problems,
         on_link: OnLink,
+        budget: CallBudget | None = None,
     ) -> None:
-        self.budget = CallBudget()
+        self.budget = budget or CallBudget()
         self._base = settings.api_url.rstrip("/")
         self._read_wait_max_ns = round(settings.read_wait_max_s * SECOND_NS)
         self._transport = transport

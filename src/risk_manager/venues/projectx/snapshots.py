@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from risk_manager.domain.account import Account
 from risk_manager.domain.contract import Contract
@@ -22,6 +22,14 @@ from risk_manager.venues.projectx.wire import BadRecord, Fields
 
 _WORKING_STATUSES = (1, 6, 7, 8)
 _PAGE = 500
+
+
+class _ReadFill(NamedTuple):
+    """A fill as it was read last: of which row, with which contract."""
+
+    row: Fields
+    contract: Contract | None
+    fill: Fill
 
 
 class SnapshotReader:
@@ -45,11 +53,15 @@ class SnapshotReader:
         self._problems = problems
         self._day_start_ns = day_start_ns
         self._has_query = True
+        self._known_fills: dict[int, _ReadFill] = {}
+        self._known_since_ns = 0
 
     async def read(self, account_id: str, *, full: bool) -> SnapshotTaken:
         """Positions and working orders, with `full` also the account record and the day's fills, oldest first."""
         requested_ns = self._clock.now_ns()
         since_ns = self._day_start_ns(self._time.now_ns(requested_ns))
+        if since_ns != self._known_since_ns:
+            self._known_since_ns, self._known_fills = since_ns, {}
         positions, orders, account, fills, _ = await asyncio.gather(
             self._part(self._read_positions(account_id)),
             self._part(self._read_orders(account_id)),
@@ -162,7 +174,16 @@ class SnapshotReader:
         return self._reader.order(row, self._catalogue.book.get(wire.read_text(row, "contractId")))
 
     def _fill(self, row: Fields) -> Fill:
-        return self._reader.fill(row, self._catalogue.book.get(wire.read_text(row, "contractId")))
+        """The row's fill. Every snapshot repeats the whole day's, so one that has not changed is not read again."""
+        contract = self._catalogue.book.get(wire.read_text(row, "contractId"))
+        key = row.get("id")
+        known = self._known_fills.get(key) if isinstance(key, int) else None
+        if known is not None and known.contract is contract and known.row == row:
+            return known.fill
+        fill = self._reader.fill(row, contract)
+        if isinstance(key, int):
+            self._known_fills[key] = _ReadFill(row, contract, fill)
+        return fill
 
 
 async def _nothing() -> None:

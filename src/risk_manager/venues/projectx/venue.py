@@ -18,6 +18,7 @@ from risk_manager.venues.projectx.feed import Feed
 from risk_manager.venues.projectx.followups import FollowUps
 from risk_manager.venues.projectx.gateway import Gateway
 from risk_manager.venues.projectx.hubs import HubConnection, HubSession
+from risk_manager.venues.projectx.limits import CallBudget
 from risk_manager.venues.projectx.problems import Problems, Report
 from risk_manager.venues.projectx.records import Reader
 from risk_manager.venues.projectx.rest import RestClient
@@ -35,17 +36,23 @@ class ProjectXVenue:
 
     Args:
         report: called with (code, detail) for what is odd about the venue's messages; logs by default.
+        budget: our share of the venue's calls; None takes the published 200 in 60 s.
     """
 
     def __init__(
-        self, settings: ProjectXSettings, transport: Transport, clock: Clock, report: Report | None = None
+        self,
+        settings: ProjectXSettings,
+        transport: Transport,
+        clock: Clock,
+        report: Report | None = None,
+        budget: CallBudget | None = None,
     ) -> None:
         self._settings = settings
         self._transport = transport
         self._clock = clock
         self._problems = Problems(report)
         self._time = VenueTime(settings.clock_lead_max_s)
-        self._rest = RestClient(settings, transport, clock, self._time, self._problems, self._on_link)
+        self._rest = RestClient(settings, transport, clock, self._time, self._problems, self._on_link, budget)
         self._auth = Auth(settings, self._rest, clock, self._problems, self._on_link)
         gateway = Gateway(self._rest, self._auth)
         self._catalogue = Catalogue(gateway, self._problems, live=settings.live, every_s=settings.catalogue_s)

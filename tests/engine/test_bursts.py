@@ -1,0 +1,120 @@
+"""The events of one fill come in any order and more than once; the account and the decisions stay the same."""
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from risk_manager.domain.events import Event
+from risk_manager.rules import DailyRealizedLoss, DailyUnrealizedLoss, MaxContracts, SymbolBlocks
+from risk_manager.testing.events import CL, ES, MNQ, micros
+from risk_manager.testing.guarded import Guarded
+from tests.engine.bursts import arrives, burst_of, numbers, outcome, shuffled
+
+RULES = (
+    MaxContracts(limit=3),
+    DailyRealizedLoss(limit_micros=micros(500)),
+    DailyUnrealizedLoss(loss_limit_micros=micros(300)),
+    SymbolBlocks(blocked_symbols=("CL",)),
+)
+
+
+def _guarded(before: int, bid: int) -> Guarded:
+    guarded = Guarded(*RULES)
+    guarded.feed(guarded.venue.quote(ES, bid, bid + 1), guarded.venue.quote(CL, 70))
+    if before:
+        guarded.feed(guarded.venue.buys(ES, before, 5000) if before > 0 else guarded.venue.sells(ES, -before, 5000))
+    guarded.feed(guarded.venue.snapshot())
+    guarded.forget()
+    return guarded
+
+
+@given(st.data(), st.integers(-3, 3), st.integers(-8, 8).filter(bool), st.sampled_from((4990, 4997, 5000, 5010)))
+@settings(max_examples=150, deadline=None)
+def test_ends_alike_however_a_burst_is_ordered(data: st.DataObject, before: int, contracts: int, bid: int) -> None:
+    def run(events: list[Event] | None) -> Guarded:
+        guarded = _guarded(before, bid)
+        burst = burst_of(guarded.venue, ES, contracts, bid)
+        arrives(guarded, list(burst) if events is None else events)
+        return guarded
+
+    plain = run(None)
+    drawn = data.draw(shuffled(burst_of(_guarded(before, bid).venue, ES, contracts, bid)))
+    mixed = run(drawn)
+    assert numbers(mixed) == numbers(plain)
+    assert outcome(mixed) == outcome(plain)
+
+
+@given(st.data(), st.sampled_from((-2, -1, 1, 2)))
+@settings(max_examples=100, deadline=None)
+def test_finds_no_loss_that_is_not_there(data: st.DataObject, before: int) -> None:
+    """A closed loss just inside the limit is never counted as realized and as open at once."""
+    guarded = Guarded(DailyRealizedLoss(limit_micros=micros(1000)))
+    sign = 1 if before > 0 else -1
+    # 2 contracts lose 9.5 points of 50 dollars each: 950, or 475 with one.
+    guarded.feed(guarded.venue.buys(ES, before, 5000) if before > 0 else guarded.venue.sells(ES, -before, 5000))
+    guarded.feed(guarded.venue.quote(ES, "4990.5" if before > 0 else "5009.5"))
+    burst = burst_of(guarded.venue, ES, -sign, "4990.5" if before > 0 else "5009.5")
+    arrives(guarded, data.draw(shuffled(burst)))
+    guarded.feed(guarded.venue.quote(ES, "4990.5" if before > 0 else "5009.5"))
+    assert guarded.codes == []
+    assert guarded.engine.account.realized_micros == micros(-475)
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_finds_every_breach_whatever_comes_first(data: st.DataObject) -> None:
+    guarded = Guarded(*RULES)
+    arrives(guarded, data.draw(shuffled(burst_of(guarded.venue, CL, 4, 70))))
+    assert outcome(guarded)["breaches"] == {
+        ("max_contracts", "MAX_CONTRACTS", guarded.breaches[0].scope.__class__()),
+        ("symbol_blocks", "SYMBOL_BLOCKED", msgspec.structs.replace(guarded.breaches[0].scope.__class__(), root="CL")),
+    }
+
+
+def test_keeps_the_smaller_value_while_a_close_waits_for_its_fill() -> None:
+    """The position event first: still two contracts are marked, for the fill with their loss is not here yet."""
+    guarded = Guarded()
+    guarded.feed(guarded.venue.buys(ES, 2, 5000), guarded.venue.quote(ES, 4990))
+    (fill, position) = guarded.venue.sells(ES, 1, 4990)
+    guarded.feed(position)
+    account = guarded.engine.account
+    assert (account.realized_micros, account.unrealized_micros) == (0, micros(-1000))
+    assert account.holdings[ES.id].net_contracts == 2
+    guarded.feed(fill)
+    assert (account.realized_micros, account.unrealized_micros) == (micros(-500), micros(-500))
+    assert account.holdings[ES.id].net_contracts == 1
+
+
+def test_counts_the_larger_exposure_while_an_opening_waits() -> None:
+    guarded = Guarded()
+    (fill, position) = guarded.venue.buys(ES, 2, 5000)
+    guarded.feed(fill)
+    holding = guarded.engine.account.holdings[ES.id]
+    assert (holding.net_contracts, holding.certain_contracts) == (2, 0)
+    guarded.feed(position)
+    assert (holding.net_contracts, holding.certain_contracts) == (2, 2)
+
+
+def test_does_not_let_a_repeated_position_event_undo_a_closing_fill() -> None:
+    guarded = Guarded()
+    (_, stated) = opened = guarded.venue.buys(ES, 2, 5000)
+    guarded.feed(opened, guarded.venue.quote(ES, 4990))
+    (fill, position) = guarded.venue.sells(ES, 1, 4990)
+    guarded.feed(fill, stated)
+    account = guarded.engine.account
+    assert (account.realized_micros, account.unrealized_micros) == (micros(-500), micros(-500))
+    guarded.feed(position)
+    assert (account.realized_micros, account.unrealized_micros) == (micros(-500), micros(-500))
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_books_a_repeated_fill_once(repeats: int) -> None:
+    guarded = Guarded()
+    burst = guarded.venue.buys(MNQ, 1, 20000, fees="0.37")
+    for _ in range(repeats):
+        guarded.feed(burst)
+    account = guarded.engine.account
+    assert account.fees_micros == micros("0.37")
+    assert account.holdings[MNQ.id].net_contracts == 1
+    assert len(account.fills) == 1

@@ -1,0 +1,145 @@
+"""After a stop the guard goes on: with what the journal committed, a clock set back, or changed rules."""
+
+import msgspec
+import pytest
+
+from risk_manager.domain.actions import ClosePosition, ReducePosition
+from risk_manager.domain.events import ConnectionChanged, Link
+from risk_manager.domain.finding import Unit
+from risk_manager.domain.intent import IntentState
+from risk_manager.engine import Engine
+from risk_manager.rules import DailyRealizedLoss, MaxContracts
+from risk_manager.testing.events import DAY_NS, ES, SECOND_NS, micros
+from risk_manager.testing.guarded import Guarded
+from tests.engine.switch import ON, RESET, Switch, turn
+
+REDUCES = (ReducePosition, ClosePosition)
+
+
+def _starting(guarded: Guarded) -> ConnectionChanged:
+    return ConnectionChanged("1001", Link.REST, False, "starting", 0, guarded.venue._tick())
+
+
+def test_counts_on_from_the_higher_sequence() -> None:
+    guarded = Guarded(Switch(found=ON))
+    turn(guarded, 1)
+    snapshot = guarded.engine.snapshot()
+    assert Engine.restore(guarded.settings, snapshot).sequence == guarded.engine.sequence == 1
+    assert Engine.restore(guarded.settings, snapshot, sequence=7).sequence == 7
+    assert Engine.restore(guarded.settings, None, sequence=7).sequence == 7
+
+
+def test_takes_the_journals_lockouts_and_intents_over_the_snapshots() -> None:
+    guarded = Guarded(Switch(found=ON, lock=RESET))
+    before = guarded.engine.snapshot()
+    turn(guarded, 1)
+    lockouts, intents = guarded.lockouts, guarded.engine.enforcer.open_intents
+    engine = Engine.restore(guarded.settings, before, sequence=1, lockouts=lockouts, intents=intents)
+    assert (engine.account.lockouts, engine.enforcer.open_intents) == (lockouts, intents)
+    engine = Engine.restore(guarded.settings, guarded.engine.snapshot(), lockouts=(), intents=())
+    assert (engine.account.lockouts, engine.enforcer.open_intents) == ((), ())
+
+
+@pytest.mark.parametrize("is_saved", [True, False])
+def test_enforces_at_once_what_was_open(is_saved: bool) -> None:
+    """Power was lost after the commit: the same intent is worked on, before anything else happens."""
+    guarded = Guarded(Switch(found=ON, lock=RESET))
+    guarded.feed(guarded.venue.buys(ES, 1, 5000))
+    before = guarded.engine.snapshot()
+    turn(guarded, 1)
+    guarded.engine = Engine.restore(
+        guarded.settings,
+        before if is_saved else None,
+        sequence=guarded.engine.sequence,
+        lockouts=guarded.lockouts,
+        intents=guarded.engine.enforcer.open_intents,
+    )
+    guarded.forget()
+    guarded.feed(_starting(guarded), guarded.venue.snapshot())
+    (close,) = [action for action in guarded.actions if isinstance(action, ClosePosition)]
+    assert close.intent_id == "1001-1-1"
+    assert close.id > "1001-2"
+    assert guarded.codes == [], "no second enforcement is counted"
+
+
+def test_does_not_repeat_a_reduction_it_may_have_sent_before_the_crash() -> None:
+    guarded = Guarded(MaxContracts(limit=2))
+    before = guarded.engine.snapshot()
+    guarded.feed(guarded.venue.buys(ES, 5, 5000))
+    assert [type(action) for action in guarded.actions if isinstance(action, REDUCES)] == [ReducePosition]
+    guarded.engine = Engine.restore(
+        guarded.settings,
+        before,
+        sequence=guarded.engine.sequence,
+        lockouts=(),
+        intents=guarded.engine.enforcer.open_intents,
+    )
+    guarded.forget()
+    guarded.feed(_starting(guarded), guarded.venue.snapshot(), guarded.venue.snapshot())
+    started_ns = guarded.venue.now_ns
+    while not [action for action in guarded.actions if isinstance(action, REDUCES)]:
+        guarded.venue.wait(0.5)
+        guarded.feed(guarded.venue.snapshot(), guarded.venue.timer())
+    waited_ns = guarded.venue.now_ns - started_ns
+    assert 7 * SECOND_NS - 10_000_000 <= waited_ns <= 8 * SECOND_NS
+
+
+def test_follows_a_clock_that_was_set_back_while_it_was_down() -> None:
+    """A trader sets the clock back a day and restarts: snapshots must not look old for a day (reliability F26)."""
+    guarded = Guarded(Switch(found=ON))
+    guarded.feed(guarded.venue.quote(ES, 5000), guarded.venue.buys(ES, 1, 5000))
+    turn(guarded, 1)
+    guarded.restart()
+    venue_now_ns = guarded.venue.now_ns
+    guarded.venue.now_ns -= DAY_NS
+    guarded.feed(_starting(guarded))
+    guarded.forget()
+    guarded.venue.wait(1)
+    guarded.venue.positions.clear()
+    for _ in range(8):
+        guarded.venue.wait(0.5)
+        snapshot = msgspec.structs.replace(guarded.venue.snapshot(), at_ns=venue_now_ns + 1)
+        guarded.feed(snapshot, guarded.venue.timer())
+    assert guarded.engine.account.holdings == {}
+    assert [intent.state for decision in guarded.decisions for intent in decision.intents] == [IntentState.VERIFIED]
+
+
+def test_does_not_let_a_clock_set_forward_end_the_day() -> None:
+    guarded = Guarded(DailyRealizedLoss(limit_micros=micros(500)))
+    guarded.feed(guarded.venue.result(-500))
+    guarded.restart()
+    guarded.venue.now_ns += 3 * DAY_NS
+    guarded.feed(_starting(guarded), guarded.venue.timer())
+    account = guarded.engine.account
+    assert (account.day.label, len(account.lockouts)) == ("2025-01-15", 1)
+    assert account.now_ns < account.day.end_ns
+
+
+def test_starts_a_rule_afresh_whose_state_has_another_shape() -> None:
+    class Changed(msgspec.Struct, frozen=True):
+        something: str
+        else_: int
+
+    class Rewritten(Switch, frozen=True, kw_only=True):
+        def initial_state(self) -> Changed:  # type: ignore[override]
+            return Changed("new", 1)
+
+    guarded = Guarded(Switch(found=ON))
+    turn(guarded, 1)
+    settings = msgspec.structs.replace(guarded.settings, rules=(Rewritten(),))
+    engine = Engine.restore(settings, guarded.engine.snapshot())
+    assert engine.account.balance_micros == 1
+
+
+def test_refuses_a_snapshot_that_is_not_one() -> None:
+    guarded = Guarded()
+    with pytest.raises(msgspec.DecodeError):
+        Engine.restore(guarded.settings, b"\x01\x02")
+
+
+def test_keeps_a_rules_state_when_its_settings_change() -> None:
+    guarded = Guarded(DailyRealizedLoss(limit_micros=micros(500), warn_at_pct=(50,)))
+    guarded.feed(guarded.venue.result(-300))
+    guarded.change_rules(DailyRealizedLoss(limit_micros=micros(500), warn_at_pct=(50,), include_fees=False))
+    assert [warning.code for warning in guarded.warnings] == ["DAILY_LOSS_50_PCT"]
+    assert guarded.warnings[0].unit is Unit.MICROS
