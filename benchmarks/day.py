@@ -17,7 +17,9 @@ from risk_manager.venues.projectx.problems import Problems
 from risk_manager.venues.projectx.records import Reader
 from risk_manager.venues.projectx.venue_time import VenueTime
 
-FIVE_RULES = {
+RuleOptions = dict[str, dict[str, object]]
+
+FIVE_RULES: RuleOptions = {
     "max_contracts": {"limit": 5, "count_type": "gross"},
     "max_contracts_per_instrument": {"limits": {"ES": 3, "NQ": 3, "MNQ": 3}},
     "daily_realized_loss": {"limit": -20_000, "warn_at_pct": [50, 80]},
@@ -110,7 +112,7 @@ class Player:
             self._feed.on_market(message)
 
 
-def engine_for(account_id: str, rules: dict[str, dict[str, object]]) -> Engine:
+def engine_for(account_id: str, rules: RuleOptions) -> Engine:
     """A fresh engine with these rules armed, in the default mode."""
     return Engine(EngineSettings(account_id, DAYS, build_rules(rules)))
 

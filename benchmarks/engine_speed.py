@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.day import FIVE_RULES, Day, Frame, Player, engine_for
+from benchmarks.day import FIVE_RULES, Day, Frame, Player, RuleOptions, engine_for
 from benchmarks.machine import Spread, spread
 from risk_manager.domain.decision import NOTHING, Decision
 from risk_manager.domain.events import Event, QuoteUpdated, SnapshotTaken
@@ -61,10 +61,11 @@ def measure(day: Day) -> Passes:
     streamed = [event for event in events if event is first or not isinstance(event, SnapshotTaken)]
     gc.collect()
     gc.freeze()
-    for rules in ({}, FIVE_RULES):
+    no_rules: RuleOptions = {}
+    for rules in (no_rules, FIVE_RULES):
         _per_s(events[:WARM_UP_EVENTS], engine_for(day.account_id, rules).receive)
     trivial = _per_s(events, _nothing)
-    no_rules = _per_s(events, engine_for(day.account_id, {}).receive)
+    without_rules = _per_s(events, engine_for(day.account_id, no_rules).receive)
     five_rules = _per_s(events, engine_for(day.account_id, FIVE_RULES).receive)
     without_polls = _per_s(streamed, engine_for(day.account_id, FIVE_RULES).receive)
     step_us, snapshot_us = _steps(day, events)
@@ -75,7 +76,7 @@ def measure(day: Day) -> Passes:
         snapshots=len(events) - len(streamed) + 1,
         held_quotes=held,
         trivial_per_s=trivial,
-        no_rules_per_s=no_rules,
+        no_rules_per_s=without_rules,
         five_rules_per_s=five_rules,
         streamed_per_s=without_polls,
         step_us=spread(step_us),

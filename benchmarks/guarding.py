@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from benchmarks.day import RuleOptions
 from benchmarks.scripted_venue import ACCOUNT_ID, CALM_TICKS
 from risk_manager.config import build_trading_days
 from risk_manager.domain.actions import ClosePosition
@@ -128,7 +129,7 @@ _QUICK_PROOF = Pacing(repeat_ns=2_000_000, proof_ns=2_000_000, doubt_ns=5_000_00
 """The scene repeats after milliseconds, so an enforcement has to be proven by then; what is measured comes before."""
 
 
-def _rules(contracts: int) -> dict[str, dict[str, object]]:
+def _rules(contracts: int) -> RuleOptions:
     open_loss: dict[str, object] = {"loss_limit": -200}
     if contracts > 1:
         open_loss |= {"scope": "total", "action": "flatten"}

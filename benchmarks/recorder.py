@@ -42,6 +42,7 @@ from risk_manager.venues.projectx.problems import Problems
 from risk_manager.venues.projectx.records import Reader
 
 START_TICKS = {"ES": 24_000, "NQ": 85_000, "MNQ": 85_000}
+PROGRESS_EVERY = 50_000
 WIRE_NS = 20_000_000
 """How far behind the venue everything arrives."""
 
@@ -62,7 +63,7 @@ def record(events: int, *, seed: int, progress: Callable[[int], None]) -> Day:
     told = 0
     while len(recorder.items) < events:
         recorder.step()
-        if len(recorder.items) - told >= 5_000:
+        if len(recorder.items) - told >= PROGRESS_EVERY:
             told = len(recorder.items)
             progress(told)
     return Day(recorder.account_id, recorder.contracts, recorder.items)

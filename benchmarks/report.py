@@ -1,6 +1,7 @@
 """What was found, beside what was asked for: on the screen and as JSON."""
 
 import msgspec
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -14,18 +15,17 @@ class Goal(msgspec.Struct, frozen=True):
     Attributes:
         goal: the figure that has to be reached: at least so much of a rate, at most so much of anything else.
         target: the better one aimed at; None where there is one figure only.
-        found: None if it was not measured.
+        unit: `/s` is a rate; `x` is a ratio.
     """
 
     name: str
     unit: str
     goal: float
     target: float | None
-    found: float | None
+    found: float
 
     @property
     def is_met(self) -> bool:
-        assert self.found is not None, self
         return self.found >= self.goal if self.unit == "/s" else self.found <= self.goal
 
 
@@ -67,19 +67,23 @@ def conclude(report: Report) -> None:
 
 
 def _goals(report: Report) -> list[Goal]:
-    engine, wire, fan_out = report.engine, report.wire, report.fan_out
-    with_engine, with_commit = (wire["engine"], wire["commit"]) if wire is not None else (None, None)
-    goals = [
-        Goal("engine, recorded day, five rules", "/s", 500_000, 1_000_000, engine and engine.five_rules_per_s),
-        Goal("market frame to decision, p50", "us", 5, None, engine and engine.frame_p50_us),
-        Goal("frame to request, no commit, p50", "us", 300, None, with_engine and with_engine.p50_us),
-        Goal("frame to request, no commit, p99", "us", 1_000, None, with_engine and with_engine.p99_us),
-        Goal("frame to request, durable commit, p50", "us", 1_000, 600, with_commit and with_commit.p50_us),
-        Goal("frame to request, durable commit, p99", "us", 2_000, None, with_commit and with_commit.p99_us),
-        Goal("frame to request, engine / callback, p50", "x", 1.5, None, report.ratios.get("engine / callback, p50")),
-        Goal("ten calls of a flatten, first to last, p50", "us", 1_500, None, fan_out and fan_out.spread_p50_us),
-    ]
-    return [goal for goal in goals if goal.found is not None]
+    goals: list[Goal] = []
+    if (engine := report.engine) is not None:
+        goals += [
+            Goal("engine, recorded day, five rules", "/s", 500_000, 1_000_000, engine.five_rules_per_s),
+            Goal("market frame to decision, p50", "us", 5, None, engine.frame_p50_us),
+        ]
+    if (wire := report.wire) is not None:
+        goals += [
+            Goal("request, no commit, p50", "us", 300, None, wire["engine"].p50_us),
+            Goal("request, no commit, p99", "us", 1_000, None, wire["engine"].p99_us),
+            Goal("request, durable commit, p50", "us", 1_000, 600, wire["commit"].p50_us),
+            Goal("request, durable commit, p99", "us", 2_000, None, wire["commit"].p99_us),
+            Goal("request, engine / callback, p50", "x", 1.5, None, report.ratios["engine / callback, p50"]),
+        ]
+    if (fan_out := report.fan_out) is not None:
+        goals.append(Goal("ten calls of a flatten, p50", "us", 1_500, None, fan_out.spread_p50_us))
+    return goals
 
 
 def show(report: Report, console: Console) -> None:
@@ -105,6 +109,7 @@ def _engine_table(engine: EngineResult) -> Table:
     table = Table(
         "engine",
         "events/s",
+        box=SIMPLE,
         title=f"recorded day: {one.events:,} events, {share:.1f} % quotes, {held:.0f} % of them with a position open,\n"
         f"{one.snapshots} snapshots, {one.decisions} decisions; medians of {len(engine.passes)} processes",
         title_justify="left",
@@ -126,6 +131,7 @@ def _wire_table(wire: dict[str, WireResult]) -> Table:
         "p50",
         "p90",
         "p99",
+        box=SIMPLE,
         title=f"quote frame to close request, us, {breaches} breaches each",
         title_justify="left",
     )
@@ -136,11 +142,10 @@ def _wire_table(wire: dict[str, WireResult]) -> Table:
 
 
 def _other_table(fan_out: FanOutResult | None, commit: CommitResult | None) -> Table:
-    table = Table("us", "p50", "p99")
+    table = Table("us", "p50", "p99", box=SIMPLE)
     if fan_out is not None:
-        table.add_row(
-            "ten calls of a flatten, first to last", f"{fan_out.spread_p50_us:,.0f}", f"{fan_out.spread_p99_us:,.0f}"
-        )
+        p50, p99 = fan_out.spread_p50_us, fan_out.spread_p99_us
+        table.add_row("ten calls of a flatten, first to last", f"{p50:,.0f}", f"{p99:,.0f}")
         table.add_row("frame to the tenth request", f"{fan_out.last_p50_us:,.0f}", "")
     if commit is not None:
         table.add_row("durable commit, awaited", f"{commit.commit_p50_us:,.0f}", f"{commit.commit_p99_us:,.0f}")
@@ -149,21 +154,18 @@ def _other_table(fan_out: FanOutResult | None, commit: CommitResult | None) -> T
 
 
 def _ratio_table(ratios: dict[str, float]) -> Table:
-    table = Table("ratio", "x")
+    table = Table("ratio", "x", box=SIMPLE)
     for name, value in ratios.items():
         table.add_row(name, f"{value:,.2f}")
     return _right(table)
 
 
 def _goal_table(goals: list[Goal]) -> Table:
-    table = Table("budget", "found", "goal", "target", "")
+    table = Table("budget", "found", "goal", "target", "", box=SIMPLE)
     for goal in goals:
+        found = f"{goal.found:,.{0 if goal.goal >= 100 else 2}f} {goal.unit}"
         target = f"{goal.target:,.0f}" if goal.target is not None else ""
-        digits = 0 if goal.goal >= 100 else 2
-        found = f"{goal.found or 0:,.{digits}f} {goal.unit}"
-        table.add_row(
-            goal.name, found, f"{goal.goal:,.{0 if goal.goal >= 2 else 1}f}", target, "met" if goal.is_met else "missed"
-        )
+        table.add_row(goal.name, found, f"{goal.goal:,.10g}", target, "met" if goal.is_met else "missed")
     return _right(table)
 
 

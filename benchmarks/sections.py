@@ -92,9 +92,7 @@ class CommitResult(msgspec.Struct, frozen=True):
 def measure_engine(effort: Effort, say: Say) -> EngineResult:
     """Record a day, then let fresh processes run engines over it."""
     say(f"recording a day of {effort.frames:,} frames")
-    day = record(
-        effort.frames, seed=effort.seed, progress=lambda done: say(f"  {done:,}") if done % 50_000 < 5_000 else None
-    )
+    day = record(effort.frames, seed=effort.seed, progress=lambda done: say(f"  {done:,}"))
     meter = HiccupMeter()
     with tempfile.TemporaryDirectory(prefix="risk-manager-day-") as folder:
         path = Path(folder) / "day.msgpack"

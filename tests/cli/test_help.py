@@ -1,8 +1,9 @@
 """Every command explains itself."""
 
 import pytest
+from typer.testing import CliRunner
 
-from tests.e2e.processes import call
+from risk_manager.cli import app
 
 COMMANDS = {
     (): ("demo", "run", "sim", "trader"),
@@ -18,9 +19,11 @@ COMMANDS = {
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_explains_every_option(command: tuple[str, ...]) -> None:
-    done = call(*command, "--help")
+    done = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(
+        app, [*command, "--help"], prog_name="risk-manager"
+    )
 
-    assert done.returncode == 0, done.stderr
-    assert f"risk-manager {' '.join(command)}".strip() in done.stdout
+    assert done.exit_code == 0, done.output
+    assert f"risk-manager {' '.join(command)}".strip() in done.output
     for word in COMMANDS[command]:
-        assert word in done.stdout, word
+        assert word in done.output, word

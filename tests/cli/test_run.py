@@ -8,6 +8,15 @@ import pytest
 from tests.config.files import ACCOUNTS, ENVIRONMENT, RISK, write
 from tests.e2e.processes import call
 
+# Known by its id, an account needs no venue to begin with; this one does not answer.
+BY_ID = (
+    "venue: {instruments: [MNQ], api_url: 'http://127.0.0.1:9', "
+    "user_hub_url: 'http://127.0.0.1:9', market_hub_url: 'http://127.0.0.1:9'}\n"
+    "accounts: [{id: 123, mode: observe}]\n"
+    "data_dir: state\n"
+)
+RULES = "rules: {max_contracts: {limit: 5}}\n"
+
 
 def test_prints_every_fault_of_a_broken_configuration(tmp_path: Path) -> None:
     accounts = ACCOUNTS.replace("mode: enforce", "mode: enforced")
@@ -22,7 +31,7 @@ def test_prints_every_fault_of_a_broken_configuration(tmp_path: Path) -> None:
 
 
 def test_says_when_there_is_no_configuration(tmp_path: Path) -> None:
-    done = call("run", "--config", str(tmp_path / "nowhere"), **ENVIRONMENT)
+    done = call("run", "--config", str(tmp_path / "nowhere"), environ=ENVIRONMENT)
 
     assert done.returncode == 2
     assert "accounts.yaml" in done.stderr
@@ -40,10 +49,8 @@ def test_refuses_a_log_level_there_is_not(level: str) -> None:
 def test_says_when_the_port_of_its_api_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        # Known by its id, the account needs no venue; this one would not answer.
-        accounts = f"venue: {{instruments: [MNQ], api_url: 'http://127.0.0.1:{port}'}}\naccounts: [{{id: 123, mode: observe}}]\n"
-        write(tmp_path, f"{accounts}api: {{port: {port}}}\ndata_dir: state\n", "rules: {max_contracts: {limit: 5}}\n")
-        done = call("run", "--config", str(tmp_path), **ENVIRONMENT)
+        write(tmp_path, f"{BY_ID}api: {{port: {port}}}\n", RULES)
+        done = call("run", "--config", str(tmp_path), environ=ENVIRONMENT)
 
     assert done.returncode == 1
     assert f"port {port} is taken" in done.stderr
@@ -52,8 +59,8 @@ def test_says_when_the_port_of_its_api_is_taken(tmp_path: Path) -> None:
 
 def test_says_when_the_data_directory_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file is in the way", encoding="utf-8")
-    write(tmp_path, "venue: {instruments: [MNQ]}\naccounts: [{id: 123, mode: observe}]\ndata_dir: state\n")
-    done = call("run", "--config", str(tmp_path), **ENVIRONMENT)
+    write(tmp_path, BY_ID, RULES)
+    done = call("run", "--config", str(tmp_path), environ=ENVIRONMENT)
 
     assert done.returncode == 1
     assert "the data directory cannot be used" in done.stderr

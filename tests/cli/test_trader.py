@@ -4,9 +4,11 @@ import json
 import time
 
 import pytest
+from typer.testing import CliRunner
 
+from risk_manager.cli import app
 from tests.cli.fake_guard import DECISIONS, STATUS, answering
-from tests.e2e.processes import call, free_port
+from tests.e2e.processes import call, free_port, say
 
 HEAVY = {"aiohttp", "asyncio", "msgspec", "rich", "ruamel", "sqlite3", "structlog"}
 """What the daemon needs and a command that only asks it does not. (Pydantic comes with Typer.)"""
@@ -30,7 +32,7 @@ def test_prints_the_status_as_the_guard_told_it() -> None:
 
 def test_takes_the_address_from_the_environment() -> None:
     with answering() as (url, asked):
-        assert call("trader", "status", "--json", RISK_MANAGER_URL=url).returncode == 0
+        assert call("trader", "status", "--json", environ={"RISK_MANAGER_URL": url}).returncode == 0
 
     assert asked == ["/api/status"]
 
@@ -68,11 +70,10 @@ def test_says_that_no_guard_answers(arguments: tuple[str, ...]) -> None:
     "url", ["127.0.0.1:27181", "https://127.0.0.1:27181", "http://", "", "http://127.0.0.1:ninety", "http://[::1"]
 )
 def test_refuses_an_address_that_is_none(url: str) -> None:
-    done = call("trader", "status", "--url", url)
+    done = CliRunner().invoke(app, ["trader", "status", "--url", url])
 
-    assert done.returncode == 2
-    assert "http://127.0.0.1:27181" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.exit_code == 2
+    assert done.stderr == f"--url: {url!r} is not of the form http://127.0.0.1:27181\n"
 
 
 def test_passes_on_what_the_guard_refuses() -> None:
@@ -95,11 +96,13 @@ def test_says_when_something_else_answers() -> None:
 def test_asks_without_loading_what_the_daemon_needs() -> None:
     with answering() as (url, _):
         begun_s = time.monotonic()
-        done = call("trader", "status", "--json", "--url", url, PYTHONPROFILEIMPORTTIME="1")
-        print(f"status took {time.monotonic() - begun_s:.3f} s, import times included")
+        done = call("trader", "status", "--json", "--url", url, environ={"PYTHONPROFILEIMPORTTIME": "1"})
+        say(f"status took {time.monotonic() - begun_s:.3f} s, import times included")
 
     assert done.returncode == 0
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
     assert "risk_manager.cli.trader" in loaded
     assert {name.partition(".")[0] for name in loaded} & HEAVY == set()
-    assert {name for name in loaded if name.startswith("risk_manager.") and not name.startswith("risk_manager.cli")} == set()
+    assert {
+        name for name in loaded if name.startswith("risk_manager.") and not name.startswith("risk_manager.cli")
+    } == set()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.launcher import API_KEY, USER
+from tests.e2e.processes import Simulator, simulator
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
@@ -24,16 +24,10 @@ _INSTALL_S, _RUN_S = 300, 60
 
 
 @pytest.fixture
-def base_url() -> Iterator[str]:
-    """The address of a fresh gateway; it ends with the test."""
-    command = [sys.executable, "-m", "tests.conformance.launcher"]
-    with subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdin is not None
-        port = int(process.stdout.readline())
-        yield f"http://127.0.0.1:{port}"
-        process.stdin.close()
-        assert process.wait(timeout=10) == 0
+def sim() -> Iterator[Simulator]:
+    """A fresh `risk-manager sim serve`; it ends with the test."""
+    with simulator() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -68,21 +62,21 @@ def sdk_python() -> Path:
     return _virtual_environment("sdk", SDK)
 
 
-def run_node(folder: Path, path: str, base_url: str, mode: str) -> dict[str, Any]:
+def run_node(folder: Path, path: str, sim: Simulator, symbol: str, mode: str) -> dict[str, Any]:
     """What the JavaScript client printed."""
-    command = [_program("node", path), "client.js", base_url, USER, API_KEY, mode]
+    serving = sim.serving
+    command = [_program("node", path), "client.js", sim.url, serving["user"], serving["api_key"], symbol, mode]
     return _json(_call(command, folder, timeout_s=_RUN_S))
 
 
-def run_sdk(python: Path, base_url: str, account: str) -> dict[str, Any]:
+def run_sdk(python: Path, sim: Simulator, account: str) -> dict[str, Any]:
     """What the Python SDK's script printed; its log goes the same way, so the last line counts."""
     environment = {
-        "PROJECTX_API_URL": f"{base_url}/api",
-        "PROJECTX_USER_HUB_URL": f"{base_url}/hubs/user",
-        "PROJECTX_MARKET_HUB_URL": f"{base_url}/hubs/market",
-        "PROJECTX_REALTIME_URL": base_url,
-        "PROJECT_X_USERNAME": USER,
-        "PROJECT_X_API_KEY": API_KEY,
+        "PROJECTX_API_URL": f"{sim.url}/api",
+        "PROJECTX_USER_HUB_URL": sim.serving["user_hub_url"],
+        "PROJECTX_MARKET_HUB_URL": sim.serving["market_hub_url"],
+        "PROJECTX_REALTIME_URL": sim.url,
+        **sim.credentials,
         "PROJECT_X_ACCOUNT_NAME": account,
     }
     return _json(_call([str(python), str(HERE / "sdk" / "client.py")], CACHE, environment, timeout_s=_RUN_S))

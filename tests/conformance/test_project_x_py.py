@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.conftest import run_sdk
-from tests.conformance.launcher import MNQ
+from tests.e2e.processes import Simulator
 
 
 @pytest.mark.timeout(400)  # The first run on a machine installs the package.
-def test_logs_in_subscribes_and_trades(sdk_python: Path, base_url: str) -> None:
-    seen = run_sdk(sdk_python, base_url, "PRAC-V2-100001-30000002")
+def test_logs_in_subscribes_and_trades(sdk_python: Path, sim: Simulator) -> None:
+    seen = run_sdk(sdk_python, sim, "PRAC-V2-100001-30000002")
 
     assert seen["accounts"] == ["PRAC-V2-100001-30000001", "PRAC-V2-100001-30000002"]
-    assert seen["contracts"] == [MNQ.id]
+    assert seen["contracts"] == [sim.contract("MNQ")]
     assert seen["bars"] >= 1
     assert seen["is_connected"]
     assert seen["quotes"] >= 5

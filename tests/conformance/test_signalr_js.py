@@ -5,20 +5,21 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.conftest import run_node
-from tests.conformance.launcher import MNQ
+from tests.e2e.processes import Simulator
 
 
 @pytest.mark.timeout(400)  # The first run on a machine installs the package.
 @pytest.mark.parametrize("mode", ["skip", "negotiate"])
-def test_logs_in_subscribes_and_trades(mode: str, node_folder: Path, node_path: str, base_url: str) -> None:
-    seen = run_node(node_folder, node_path, base_url, mode)
+def test_logs_in_subscribes_and_trades(mode: str, node_folder: Path, node_path: str, sim: Simulator) -> None:
+    seen = run_node(node_folder, node_path, sim, "F.US.MNQ", mode)
+    mnq = sim.contract("MNQ")
 
     first, *rest = [quote for _, quote in map(dict.values, seen["quotes"])]
     assert {"lastPrice", "bestBid", "bestAsk", "open", "high", "low", "volume"} <= first.keys()
     assert all(quote["symbol"] == "F.US.MNQ" for quote in rest)
     assert any(quote.keys() == {"symbol", "bestBid", "bestAsk", "lastUpdated", "timestamp"} for quote in rest)
-    assert {quote["id"] for quote in seen["quotes"]} == {MNQ.id}
-    assert seen["prints"][0]["prints"][0]["contractId"] == MNQ.id
+    assert {quote["id"] for quote in seen["quotes"]} == {mnq}
+    assert seen["prints"][0]["prints"][0]["contractId"] == mnq
 
     assert [event["data"]["status"] for event in seen["orders"]] == [6, 2, 6, 2]
     assert seen["orders"][0]["data"]["id"] == seen["orderId"]
@@ -34,8 +35,8 @@ def test_logs_in_subscribes_and_trades(mode: str, node_folder: Path, node_path: 
     assert "profitAndLoss" not in opening["data"]
     assert "profitAndLoss" in closing["data"]
     assert resent["data"]["id"] == opening["data"]["id"]
-    # Two contracts, two sides, 0.62 each; the balance holds the gross profit less that.
-    assert seen["accounts"][-1]["data"]["balance"] == pytest.approx(50_000 + closing["data"]["profitAndLoss"] - 2.48)
+    # Two contracts, two sides, 0.61 each; the balance holds the gross profit less that.
+    assert seen["accounts"][-1]["data"]["balance"] == pytest.approx(50_000 + closing["data"]["profitAndLoss"] - 2.44)
 
     assert seen["answer"] is None
     assert seen["refusal"] == "Unknown hub method 'SubscribeNonsense'"

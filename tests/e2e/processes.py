@@ -26,30 +26,35 @@ PATIENCE_S = 20.0
 Json = dict[str, Any]
 
 
-def environment(**more: str) -> dict[str, str]:
+def environment() -> dict[str, str]:
     """What a process inherits: nothing of this machine that the program would read."""
     BYTECODE.mkdir(parents=True, exist_ok=True)
     (BYTECODE / ".gitignore").write_text("*\n", encoding="utf-8")
     ours = ("PROJECT_X_", "RISK_MANAGER_", "PYTHONDONTWRITEBYTECODE")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    return {**inherited, "PYTHONPYCACHEPREFIX": str(BYTECODE), "NO_COLOR": "1", "COLUMNS": "100", **more}
+    return {**inherited, "PYTHONPYCACHEPREFIX": str(BYTECODE), "NO_COLOR": "1", "COLUMNS": "100"}
 
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "risk_manager", *arguments]
 
 
-def call(*arguments: str, timeout_s: float = 60.0, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the program to its end."""
+def call(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command of the program to its end; `environ` comes on top of what every process inherits."""
     return subprocess.run(
         command(*arguments),
         cwd=PROJECT,
-        env=environment(**more),
+        env={**environment(), **(environ or {})},
         capture_output=True,
         text=True,
-        timeout=timeout_s,
+        timeout=60,
         check=False,
     )
+
+
+def say(text: str) -> None:
+    """A figure or a seed for who reads the output; pytest shows it with a failure, or all of it with -rA."""
+    sys.stdout.write(f"{text}\n")
 
 
 def free_port() -> int:

@@ -16,6 +16,7 @@ from tests.e2e.processes import (
     call,
     guarding,
     lockouts_of,
+    say,
     seconds_of,
     simulator,
     stored,
@@ -59,7 +60,7 @@ def test_a_lockout_survives_kill_9_and_what_was_opened_meanwhile_is_closed(sim: 
         flat_s = seconds_of(sim.fills()[-1]["creationTimestamp"]) - guarded.started_s
         armed_s = guarded.wait_armed()
 
-        print(f"start to armed {armed_s:.2f} s, start to flat at the venue {flat_s:.2f} s")
+        say(f"start to armed {armed_s:.2f} s, start to flat at the venue {flat_s:.2f} s")
         assert flat_s < FLAT_BOUND_S
         assert lockouts_of(guarded.status()) == before
         guarded.wait(lambda account: not account["open_intents"], "proof")
@@ -76,7 +77,7 @@ def test_kill_9_amid_enforcements_neither_drops_nor_doubles_one(
     seed = time.time_ns() % 1_000_000
     random = Random(seed)
     ages_s = [random.uniform(-0.1, 1.2) * delay_s for _ in range(ACCOUNTS)]
-    print(f"seed {seed}: killed so many seconds after the breaches: {', '.join(f'{age_s:.2f}' for age_s in ages_s)}")
+    say(f"seed {seed}: killed so many seconds after the breaches: {', '.join(f'{age_s:.2f}' for age_s in ages_s)}")
     with (
         simulator("--call-delay", str(delay_s), "--accounts", str(ACCOUNTS)) as sim,
         guarding(sim, tmp_path, rules, accounts=ACCOUNTS) as guarded,
@@ -137,7 +138,9 @@ def test_a_second_guard_on_the_same_data_is_refused_and_the_first_goes_on(sim: S
         assert guarded.process is not None
         second = call("run", "--config", str(tmp_path))
         assert second.returncode == 1
-        assert f"another risk-manager is running on this data directory (process {guarded.process.pid})" in second.stderr
+        assert (
+            f"another risk-manager is running on this data directory (process {guarded.process.pid})" in second.stderr
+        )
         assert "Traceback" not in second.stderr
 
         sim.trade(4)

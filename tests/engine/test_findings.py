@@ -1,9 +1,11 @@
 """What rules say is recorded once, all of it, and acted on by the strictest remedy."""
 
+from typing import ClassVar
+
 import pytest
 
 from risk_manager.domain.actions import CancelOrder, ClosePosition, ReducePosition, TakeSnapshot
-from risk_manager.domain.events import OperatorCommand
+from risk_manager.domain.events import OperatorCommand, QuoteUpdated
 from risk_manager.domain.finding import AtMost, Breach, Skipped, Unit, Warning
 from risk_manager.domain.intent import Flat, IntentState
 from risk_manager.domain.order import OrderStatus, Side
@@ -175,3 +177,23 @@ def test_asks_to_be_woken_for_the_earliest_deadline() -> None:
     quote = guarded.venue.quote(ES, 5000)
     guarded.feed(type(quote)(quote.account_id, quote.quote, quote.at_ns, quote.received_ns - venue_ahead_ns))
     assert guarded.engine.next_deadline_ns() == 60 - venue_ahead_ns
+
+
+def test_wakes_rules_with_quotes_of_what_is_held_and_with_a_new_day() -> None:
+    class Watching(Switch, frozen=True, kw_only=True):
+        listens_to: ClassVar[frozenset[type]] = frozenset({QuoteUpdated})
+
+    guarded = Guarded(Watching(found={1: (breach(),)}, demand=Demand.ALERT))
+    turn(guarded, 1)
+    guarded.feed(guarded.venue.quote(ES, 5000))
+    assert guarded.codes == [], "nothing is held that it could move"
+    guarded.feed(guarded.venue.buys(ES, 1, 5000), guarded.venue.quote(MNQ, 20000))
+    assert guarded.codes == []
+    guarded.feed(guarded.venue.quote(ES, 5000))
+    assert guarded.codes == ["LIMIT"]
+    turn(guarded, 0)
+    guarded.feed(guarded.venue.quote(ES, 5000))
+    turn(guarded, 1)
+    guarded.venue.wait(8 * 3600)
+    guarded.feed(guarded.venue.quote(MNQ, 20000))
+    assert guarded.codes == ["LIMIT", "LIMIT"]

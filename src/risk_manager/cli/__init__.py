@@ -21,4 +21,4 @@ app.add_typer(trader.app, name="trader")
 
 def main() -> None:
     """The `risk-manager` command."""
-    app()
+    app(prog_name="risk-manager")

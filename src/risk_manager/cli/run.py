@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from risk_manager.config import GuardConfig
     from risk_manager.runtime.daemon import Daemon
 
-AGAIN_S = 5.0
+AGAIN_S = 2.0
 
 
 class LogLevel(StrEnum):
@@ -28,6 +28,7 @@ def run(
     """Guard the configured accounts until stopped. Stopping closes nothing and unlocks nothing."""
     import asyncio
 
+    from risk_manager.cli.errors import told
     from risk_manager.config import ConfigInvalid, effective, load_config
     from risk_manager.ports.journal import JournalUnavailable
     from risk_manager.runtime.log import configure_log
@@ -44,8 +45,11 @@ def run(
         asyncio.run(_guard(loaded))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except (JournalUnavailable, AccountNotFound, OSError) as error:
+    except (JournalUnavailable, AccountNotFound) as error:
         typer.echo(f"run: {error}", err=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        typer.echo(f"run: {told(error, loaded.api_port)}", err=True)
         raise typer.Exit(1) from None
 
 

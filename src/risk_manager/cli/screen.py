@@ -69,12 +69,12 @@ def limit_bars(limits: list[dict[str, Any]]) -> Table:
 def enforcement_table(records: list[dict[str, Any]], title: str | None = None) -> Table:
     """Every enforcement: what broke, how fast it was seen, durable and flat, how far past the limit it went.
 
-    Fits a terminal of 80 columns.
+    `again` counts how often the trader came back before the proof. Fits a terminal of 80 columns.
     """
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="bold underline")
     for name in ("what", "where"):
         table.add_column(name, no_wrap=True)
-    for name in ("measured", "limit", "seen ms", "durable", "flat ms", "past"):
+    for name in ("measured", "limit", "seen ms", "durable", "flat ms", "again", "past"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("ok", no_wrap=True)
     for record in records:
@@ -88,6 +88,7 @@ def enforcement_table(records: list[dict[str, Any]], title: str | None = None) -
             f"{record['detection_us'] / 1000:,.2f}",
             f"{record['lock_commit_us'] / 1000:,.2f}",
             f"{flat_ms:,.0f}" if flat_ms is not None else "…",
+            f"{record['reentries'] or ''}",
             quantity(record["overshoot"], unit),
             Text("yes", style="green") if record["verified_flat"] else Text("…", style="yellow"),
         )

@@ -34,6 +34,7 @@ def serve(
 
     import msgspec
 
+    from risk_manager.cli.errors import told
     from risk_manager.cli.signals import call_on_stop
     from risk_manager.runtime.clock import wall_ns
     from risk_manager.simulator.feeds import TapeError
@@ -64,8 +65,11 @@ def serve(
         asyncio.run(serve_until_stopped())
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except (TapeError, OSError) as error:
+    except TapeError as error:
         typer.echo(f"sim serve: {error}", err=True)
+        raise typer.Exit(2) from None
+    except OSError as error:
+        typer.echo(f"sim serve: {told(error, port)}", err=True)
         raise typer.Exit(2) from None
     except KeyError as error:
         typer.echo(f"sim serve: {error.args[0]}", err=True)

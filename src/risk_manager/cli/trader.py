@@ -22,7 +22,7 @@ def status(
     if live:
         _show_live(url)
         return
-    found = _get(url, "/api/status")
+    found = _status(url)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -40,7 +40,10 @@ def logs(
     url: Url = DEFAULT_URL,
 ) -> None:
     """What the guard decided, and why."""
-    for decision in _get(url, f"/api/decisions?most={most}"):
+    found = _get(url, f"/api/decisions?most={most}")
+    if not isinstance(found, list):
+        raise _strange(url)
+    for decision in found:
         if as_json:
             typer.echo(json.dumps(decision))
             continue
@@ -58,24 +61,27 @@ def _show_live(url: str) -> None:
     from risk_manager.cli.screen import status_screen
 
     try:
-        with Live(status_screen(_get(url, "/api/status")), screen=True, auto_refresh=False) as view:
+        with Live(status_screen(_status(url)), screen=True, auto_refresh=False) as view:
             while True:
                 time.sleep(0.25)
-                view.update(status_screen(_get(url, "/api/status")), refresh=True)
+                view.update(status_screen(_status(url)), refresh=True)
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
+
+
+def _status(url: str) -> dict[str, Any]:
+    found = _get(url, "/api/status")
+    if not isinstance(found, dict) or "accounts" not in found:
+        raise _strange(url)
+    return found
 
 
 def _get(url: str, path: str) -> Any:
     """The API's answer; ends the command with advice where there is none."""
     import http.client
-    from urllib.parse import urlsplit
 
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
-        typer.echo(f"--url: {url!r} is not of the form http://127.0.0.1:27181", err=True)
-        raise typer.Exit(2)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=TIMEOUT_S)
+    host, port = _address(url)
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -83,9 +89,33 @@ def _get(url: str, path: str) -> Any:
     except OSError as error:
         typer.echo(f"no guard answers at {url} ({error}); is `risk-manager run` running?", err=True)
         raise typer.Exit(1) from None
+    except http.client.HTTPException:
+        raise _strange(url) from None
     finally:
         connection.close()
     if response.status != http.client.OK:
         typer.echo(f"the guard at {url} refused: {response.status} {body.decode(errors='replace')}", err=True)
         raise typer.Exit(1)
-    return json.loads(body)
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise _strange(url) from None
+
+
+def _address(url: str) -> tuple[str, int]:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "http" and parts.hostname:
+            return parts.hostname, parts.port or 80
+    except ValueError:
+        # Brackets or a port that make no sense: as little of that form as anything else.
+        parts = None
+    typer.echo(f"--url: {url!r} is not of the form {DEFAULT_URL}", err=True)
+    raise typer.Exit(2)
+
+
+def _strange(url: str) -> typer.Exit:
+    typer.echo(f"what answers at {url} does not speak like a guard", err=True)
+    return typer.Exit(1)

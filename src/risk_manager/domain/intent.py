@@ -71,7 +71,8 @@ class Intent(msgspec.Struct, frozen=True):
         id: `<account>-<decision sequence>-<n>`, so a replay derives the same.
         rule, code, scope: of the breach; at most one intent of a key is open.
         at_ns: venue time of the breach.   opened_ns: local receipt time of the event that showed it.
-        reached_ns: local time the account first looked as demanded; None until then or if lost again.
+        reached_ns: local time the account first looked as demanded; None until then.
+        reentries: how often it was lost again after that, while the intent was open.
         closed_ns: local time of the proof.
         measured, limit, unit: of the finding.   worst: the worst measurement while open.
     """
@@ -91,5 +92,6 @@ class Intent(msgspec.Struct, frozen=True):
     at_ns: int
     opened_ns: int
     reached_ns: int | None = None
+    reentries: int = 0
     closed_ns: int | None = None
     evidence: tuple[tuple[str, str], ...] = ()

@@ -17,7 +17,7 @@ class Pacing(msgspec.Struct, frozen=True, gc=False):
         lost_ns: an action without any outcome for this long counts as unknown.
         settle_ns: after an unknown or ineffective sized action, how long before the next sized one (the venue may
             still execute the first; reliability F03).
-        openers_ns: how long a close waits for the cancels of opening orders sent before it.
+        openers_ns: how long in one episode a close waits at most for the cancels of opening orders.
         openers_most: with more opening orders than this the close does not wait at all.
         unknowns_most: unknown sized actions in one episode before the whole position is closed instead.
         proof_ns: least time between the two agreeing snapshots that prove a goal.

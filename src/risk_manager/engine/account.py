@@ -103,23 +103,25 @@ class AccountState:
 
     # -- folding ------------------------------------------------------------------------------------------------
 
-    def on_quote(self, event: QuoteUpdated) -> None:
+    def on_quote(self, event: QuoteUpdated) -> bool:
+        """Mark the position to a quote; False if none is held."""
         quote = event.quote
         contract_id = quote.contract_id
         book = self.holdings.get(contract_id)
         if book is None:
             self._quotes[contract_id] = event
-            return
+            return False
         book.quoted = event
         net, cost, before = book.value_net, book.value_cost, book.unrealized_micros
         mark = quote.bid_ticks if net > 0 else quote.ask_ticks
         if mark is None or before is None or cost is None:
             self._revalue(book)
-            return
+            return True
         now = mark * net * book.tick_value_micros - cost
         if now != before:
             book.unrealized_micros = now
             self.unrealized_micros += now - before
+        return True
 
     def on_account(self, event: AccountUpdated) -> None:
         self.record = event.account
@@ -143,7 +145,9 @@ class AccountState:
         if event.account is not None:
             self.record = event.account
         if event.fills is not None:
-            for fill in sorted(event.fills, key=lambda fill: (fill.at_ns, fill.id)):
+            known = self._fills
+            news = [fill for fill in event.fills if known.get(fill.id) != fill]
+            for fill in sorted(news, key=lambda fill: (fill.at_ns, fill.id)):
                 self._take_fill(fill, event.received_ns, moves=self.has_fills)
             self.has_fills = True
         if event.positions is not None:
@@ -212,7 +216,8 @@ class AccountState:
         return book
 
     def _learn(self, contract: Contract) -> None:
-        if self.contracts.get(contract.id) == contract:
+        known = self.contracts.get(contract.id)
+        if known is contract or known == contract:
             return
         self.contracts[contract.id] = contract
         book = self._books.get(contract.id)

@@ -1,6 +1,7 @@
 """The engine's enforcement side: intents and lockouts of one account, from breach to proof."""
 
 import msgspec
+from msgspec.structs import replace
 
 from risk_manager.domain.actions import TakeSnapshot
 from risk_manager.domain.events import Outcome, SnapshotTaken
@@ -123,7 +124,7 @@ class Enforcer:
         for held in self._account.lockouts:
             if held.set_ns == 0 and held.until_ns is not None:
                 until_ns = trusted_ns + held.until_ns if held.until_ns else self._account.day.end_ns
-                self._put(step, msgspec.structs.replace(held, set_ns=trusted_ns, until_ns=until_ns))
+                self._put(step, replace(held, set_ns=trusted_ns, until_ns=until_ns))
         over = [held for held in self._account.lockouts if held.until_ns is not None and held.until_ns <= trusted_ns]
         self._end(step, over, trusted_ns, "expired")
 
@@ -136,13 +137,14 @@ class Enforcer:
     def saw_snapshot(self, event: SnapshotTaken, step: Step) -> None:
         """Advance proofs by a snapshot the account has just taken in; an unreadable one proves nothing."""
         self._in_flight.snapshot_answered(event.requested_ns)
-        if event.positions is None or event.orders is None:
+        if event.positions is None or event.orders is None or not (self._open or self._in_flight.entries):
             return
         shown = Shown.of(event.positions, event.orders, self._account.contracts)
         self._in_flight.saw_snapshot(event.requested_ns, shown.differing(self._account))
         for key, work in list(self._open.items()):
+            work = self._looked(work, self._account.received_ns)
             proof, is_complete = after_snapshot(
-                looked(work.proof, self._is_reached(work), self._account.received_ns),
+                work.proof,
                 self._is_shown(work, shown),
                 event.requested_ns,
                 self._in_flight.acted_ns,
@@ -162,9 +164,7 @@ class Enforcer:
         if not self._open and not self._in_flight.entries and self._account.doubtful_since_ns() is None:
             return
         for key, work in self._open.items():
-            proof = looked(work.proof, self._is_reached(work), now_ns)
-            if proof is not work.proof:
-                self._open[key] = OpenIntent(work.intent, proof)
+            self._open[key] = self._looked(work, now_ns)
         if not self._is_observing:
             planned = plan(self._demands(), self._account, self._in_flight, step.action_ids, now_ns)
             step.actions.extend(planned.actions)
@@ -174,6 +174,11 @@ class Enforcer:
     def _demands(self) -> list[tuple[str, Goal]]:
         """(intent id, goal) of what is being worked on, oldest first."""
         return [(work.intent.id, work.intent.goal) for work in self._open.values() if not _is_latched(work)]
+
+    def _looked(self, work: OpenIntent, now_ns: int) -> OpenIntent:
+        """The work after a look at the account: whether its goal is reached, or lost again."""
+        proof = looked(work.proof, self._is_reached(work), now_ns)
+        return work if proof is work.proof else OpenIntent(_marked(work, proof), proof)
 
     def _is_reached(self, work: OpenIntent) -> bool:
         return _is_latched(work) or is_met(work.intent.goal, self._account)
@@ -218,7 +223,7 @@ class Enforcer:
         if lockout.allowed:
             allowed = shrunk(lockout.allowed, self._account)
             if allowed != lockout.allowed:
-                self._put(step, msgspec.structs.replace(lockout, allowed=allowed))
+                self._put(step, replace(lockout, allowed=allowed))
 
     def _ask_for_snapshot(self, step: Step, now_ns: int) -> None:
         """Ask for a snapshot when it would prove a goal or settle a doubt; at most one is under way."""
@@ -260,17 +265,16 @@ class Enforcer:
             proof = Proof()
         elif goal != intent.goal:
             proof = Proof(proof.reached_ns)
-        joined = msgspec.structs.replace(intent, worst=worst, goal=goal)
+        joined = replace(_marked(work, proof), worst=worst, goal=goal)
         self._open[key] = OpenIntent(joined, proof)
         if goal != intent.goal:
             step.intents[intent.id] = joined
 
     def _close(self, step: Step, key: IntentKey, proof: Proof) -> None:
         work = self._open.pop(key)
-        step.intents[work.intent.id] = msgspec.structs.replace(
+        step.intents[work.intent.id] = replace(
             work.intent,
             state=IntentState.VERIFIED,
-            reached_ns=proof.reached_ns,
             closed_ns=self._account.received_ns,
         )
 
@@ -286,7 +290,7 @@ class Enforcer:
     def _lock(self, step: Step, lockout: Lockout | None, intent_id: str) -> None:
         if lockout is None:
             return
-        lockout = msgspec.structs.replace(lockout, intent_id=intent_id)
+        lockout = replace(lockout, intent_id=intent_id)
         for held in self._account.lockouts:
             if (held.rule, held.scope) == (lockout.rule, lockout.scope):
                 lockout = held.joined(lockout)
@@ -340,6 +344,14 @@ class Enforcer:
         self._in_flight.shift(by_ns)
         self._open = {key: OpenIntent(work.intent, shifted(work.proof, by_ns)) for key, work in self._open.items()}
         self.wake_ns = None if self.wake_ns is None else self.wake_ns + by_ns
+
+
+def _marked(work: OpenIntent, proof: Proof) -> Intent:
+    """The intent with what the new proof says about it: reached for the first time, or lost again."""
+    intent = work.intent
+    if proof.reached_ns is None:
+        return intent if work.proof.reached_ns is None else replace(intent, reentries=intent.reentries + 1)
+    return intent if intent.reached_ns is not None else replace(intent, reached_ns=proof.reached_ns)
 
 
 def _is_latched(work: OpenIntent) -> bool:

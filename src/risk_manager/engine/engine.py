@@ -189,7 +189,9 @@ class Engine:
             if at_ns >= self._turn_ns:
                 step = self._turn()
         if type(event) is QuoteUpdated:
-            account.on_quote(event)
+            # A quote of what is not held changes nothing a rule could see; what time alone changes has a deadline.
+            if not account.on_quote(event) and step is None:
+                return NOTHING
         else:
             step = step or Step(self._decision_id())
             self._take(event, step)

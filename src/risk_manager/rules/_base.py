@@ -61,7 +61,10 @@ class Rule(Protocol):
     name: ClassVar[str]
     """Equal to the file's name."""
     listens_to: ClassVar[frozenset[type]]
-    """Event types that wake the rule; SnapshotTaken, RulesChanged and TimerFired always do."""
+    """Event types that wake the rule; SnapshotTaken, RulesChanged and TimerFired always do.
+
+    A quote wakes it where the contract is held: no other changes the account. What waits for a time has a deadline.
+    """
 
     @property
     def remedy(self) -> Remedy: ...

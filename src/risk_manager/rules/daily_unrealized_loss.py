@@ -189,12 +189,12 @@ class DailyUnrealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
     def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
         return tuple(
             Gauge(
-                f"open loss {evidence[0][0]}" if not scope.is_account else "open loss",
+                f"open loss {_name(holdings[0])}" if not scope.is_account else "open loss",
                 max(0, -floating),
                 self.loss_limit_micros,
                 Unit.MICROS,
             )
-            for scope, floating, evidence in self._measured(account)
+            for scope, floating, holdings in self._measured(account)
         )
 
     @classmethod
@@ -266,8 +266,11 @@ class DailyUnrealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
 
     def _losses(self, account: AccountView) -> Iterator[Breach]:
         """A breach for each loss at its limit, the day's budget last."""
-        for scope, floating, evidence in self._measured(account):
+        for scope, floating, holdings in self._measured(account):
             if self._is_reached(floating, self.loss_limit_micros):
+                evidence = tuple(part for holding in holdings for part in _described(holding))
+                if scope.is_account:
+                    evidence = (("positions", str(len(holdings))),)
                 yield self._breach("UNREALIZED_LOSS", floating, self.loss_limit_micros, scope, evidence)
         budget = self._budget_micros(account)
         if budget is None or budget <= 0:
@@ -277,13 +280,13 @@ class DailyUnrealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
             used = ("realized", dollars_text(account.realized_micros)), ("fees", dollars_text(account.fees_micros))
             yield self._breach("DAY_BUDGET", together, budget, ACCOUNT, used)
 
-    def _measured(self, account: AccountView) -> Iterator[tuple[Scope, int, tuple[tuple[str, str], ...]]]:
-        """Scope, open profit and evidence of everything that is compared with the limit."""
+    def _measured(self, account: AccountView) -> Iterator[tuple[Scope, int, list[HoldingView]]]:
+        """Scope, open profit and holdings of everything that is compared with the limit."""
         if self.scope is _TOTAL:
-            yield ACCOUNT, self._together_micros(account), (("positions", str(len(account.holdings))),)
+            yield ACCOUNT, self._together_micros(account), list(account.holdings.values())
             return
         sums: dict[Scope, int] = {}
-        parts: dict[Scope, list[tuple[str, str]]] = {}
+        parts: dict[Scope, list[HoldingView]] = {}
         for contract_id, holding in account.holdings.items():
             floating = self._floating_micros(holding)
             if floating is None:
@@ -291,9 +294,9 @@ class DailyUnrealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
             by_product = self.scope is not _PER_POSITION and holding.contract is not None
             scope = Scope(root=holding.root) if by_product else Scope(contract_id=contract_id)
             sums[scope] = sums.get(scope, 0) + floating
-            parts.setdefault(scope, []).extend(_described(holding))
+            parts.setdefault(scope, []).append(holding)
         for scope, floating in sums.items():
-            yield scope, floating, tuple(parts[scope])
+            yield scope, floating, parts[scope]
 
     def _floating_micros(self, holding: HoldingView) -> int | None:
         """Open profit at the chosen price, else at the exit side; None if unpriced."""
@@ -358,8 +361,12 @@ class DailyUnrealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
         return Warning(self.name, code, 0, 0, Unit.NONE, Scope(contract_id=holding.contract_id), evidence)
 
 
+def _name(holding: HoldingView) -> str:
+    return holding.contract.name if holding.contract is not None else holding.contract_id
+
+
 def _described(holding: HoldingView) -> Iterator[tuple[str, str]]:
-    name = holding.contract.name if holding.contract is not None else holding.contract_id
+    name = _name(holding)
     yield name, f"{holding.net_contracts:+d}"
     quote = holding.quote
     if quote is not None:

@@ -30,10 +30,11 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
         breach_ns, breach_time: venue time of the breach, the latter in ISO 8601.
         detection_us: from the event's arrival to the decision.
         lock_commit_us: from the decision until it and its lockout were durable.
-        time_to_flat_ms: from the arrival to the account looking as demanded; None while it does not.
+        time_to_flat_ms: from the arrival to the account first looking as demanded; None while it did not.
         time_to_proof_ms: the same to the second agreeing snapshot.
         measured, limit, overshoot: in USD for money limits, else in contracts or orders; overshoot is how far past the
             limit it got before it ended, >= 0.
+        reentries: how often exposure came back before the proof and was removed again.
         verified_flat: the venue's snapshots prove it.
         has_lockout, locked_until_ns: whether the breach set a lockout, and to when (venue time; None: no set end).
     """
@@ -53,6 +54,7 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
     limit: float
     unit: str
     overshoot: float
+    reentries: int
     actions: int
     verified_flat: bool
     locked_until_ns: int | None
@@ -105,6 +107,7 @@ def _begun(intent: Intent, decision: Decision, timing: Timing, account: AccountS
         limit=_number(intent.limit, intent.unit),
         unit=_unit(intent.unit),
         overshoot=0.0,
+        reentries=0,
         actions=0,
         verified_flat=False,
         locked_until_ns=_until(lockout),
@@ -119,6 +122,7 @@ def _ended(record: Enforcement, intent: Intent, account: AccountState) -> Enforc
         record,
         time_to_flat_ms=_ms(intent.opened_ns, intent.reached_ns),
         time_to_proof_ms=_ms(intent.opened_ns, intent.closed_ns),
+        reentries=intent.reentries,
         overshoot=_number(max(0, abs(worst) - abs(intent.limit)), intent.unit),
         verified_flat=intent.state is IntentState.VERIFIED,
     )

@@ -28,6 +28,9 @@ COMMIT_BUDGET_S = 0.25
 """How long a commit may hold up the actions (design law 5): after that the guard acts from memory and says so."""
 
 SAVE_EVERY_NS = 1_000_000_000
+TIMER_STEP_NS = 1_000_000
+"""How exactly deadlines are kept."""
+
 POLLS_PER_FULL = 5
 RECOMMIT_S = 1.0
 STOP_S = 2.0
@@ -260,21 +263,30 @@ class Guard:
     # -- time ---------------------------------------------------------------------------------------------------
 
     def _set_timer(self) -> None:
+        """See to it that the guard wakes at the engine's next deadline, or earlier.
+
+        Deadlines move a little with every quote, mostly later: a timer that comes too early looks again, which is far
+        cheaper than a new timer for every quote.
+        """
         due_ns = self.engine.next_deadline_ns()
-        if due_ns == self._timer_ns or self._is_stopping:
+        if due_ns is None or self._is_stopping:
+            return
+        if self._timer_ns is not None and self._timer_ns < due_ns + TIMER_STEP_NS:
             return
         if self._cancel_timer is not None:
             self._cancel_timer()
-            self._cancel_timer = None
         self._timer_ns = due_ns
-        if due_ns is not None:
-            # A deadline that has passed without moving must not spin the loop.
-            self._cancel_timer = self._clock.call_at(max(due_ns, self._clock.now_ns() + 1_000_000), self._wake)
+        # A deadline that has passed without moving must not spin the loop.
+        self._cancel_timer = self._clock.call_at(max(due_ns, self._clock.now_ns() + TIMER_STEP_NS), self._wake)
 
     def _wake(self) -> None:
         self._timer_ns = None
         self._cancel_timer = None
-        self.deliver(TimerFired(self.account_id, 0, self._clock.now_ns()))
+        due_ns, now_ns = self.engine.next_deadline_ns(), self._clock.now_ns()
+        if due_ns is not None and due_ns <= now_ns:
+            self.deliver(TimerFired(self.account_id, 0, now_ns))
+        else:
+            self._set_timer()
 
     def _poll(self) -> None:
         """Read a snapshot at a constant rate, on the calmest and on the worst day (design law 4).

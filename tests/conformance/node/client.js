@@ -1,8 +1,8 @@
 // Trades against a ProjectX gateway with Microsoft's own hub client and prints what it saw as one JSON object.
-// Usage: node client.js BASE_URL USER API_KEY skip|negotiate
+// Usage: node client.js BASE_URL USER API_KEY SYMBOL skip|negotiate
 import { HubConnectionBuilder, HttpTransportType, LogLevel } from "@microsoft/signalr";
 
-const [baseUrl, userName, apiKey, mode] = process.argv.slice(2);
+const [baseUrl, userName, apiKey, symbol, mode] = process.argv.slice(2);
 const BUY = 0;
 const MARKET = 2;
 
@@ -48,7 +48,7 @@ const { token } = await post("Auth/loginKey", { userName, apiKey });
 const { accounts } = await post("Account/search", { onlyActiveAccounts: true }, token);
 const { contracts } = await post("Contract/available", { live: false }, token);
 const accountId = accounts[0].id;
-const contractId = contracts[0].id;
+const contractId = contracts.find((contract) => contract.symbolId === symbol).id;
 
 const market = await connect("market", token);
 const user = await connect("user", token);
@@ -76,6 +76,7 @@ const answer = await user.invoke("SubscribeAccounts");
 for (const method of ["SubscribeOrders", "SubscribePositions", "SubscribeTrades"]) await user.invoke(method, accountId);
 for (const method of ["SubscribeContractQuotes", "SubscribeContractTrades"]) await market.invoke(method, contractId);
 await waitFor(seen.prints, () => seen.quotes.length >= 5, "quotes and prints");
+await waitFor(seen.quotes, ({ quote }) => quote.bestBid && quote.bestAsk && !("lastPrice" in quote), "sparse quote");
 
 const placed = await post("Order/place", { accountId, contractId, type: MARKET, side: BUY, size: 2 }, token);
 await waitFor(seen.positions, (event) => event.data.size === 2, "open position");

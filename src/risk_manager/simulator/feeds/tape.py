@@ -18,6 +18,7 @@ Tape = DbnTape | CsvTape
 
 _LISTING = re.compile(r"([A-Z0-9]{1,3}?)([FGHJKMNQUVXZ])(\d{1,2})")
 _CONTRACT_ID = re.compile(r"CON\.F\.US\.([A-Z0-9]{1,4})\.([FGHJKMNQUVXZ])(\d{2})")
+_DBN_ENDINGS = (".dbn", ".dbn.zst")
 _CSV_ENDINGS = (".csv", ".txt", ".tsv")
 
 
@@ -33,11 +34,11 @@ def open_tape(
         TapeError: another kind of file, or one that cannot be used.
     """
     name = path.name.lower()
-    if name.endswith((".dbn", ".dbn.zst")):
+    if name.endswith(_DBN_ENDINGS):
         return DbnTape(path, contracts)
     if name.endswith(_CSV_ENDINGS):
         return CsvTape(path, contracts, contract_id=contract_id, zone=zone)
-    raise TapeError(f"{path.name}: not a tape we read; use .dbn, .dbn.zst or .csv")
+    raise _not_a_tape(path)
 
 
 class Recording(NamedTuple):
@@ -58,8 +59,11 @@ def open_recording(path: Path, *, contract: str | None = None, zone: str | None 
     Raises:
         TapeError: a file that cannot be used; without `contract`, one that does not say what it is of.
     """
-    if path.name.lower().endswith(_CSV_ENDINGS):
+    name = path.name.lower()
+    if name.endswith(_CSV_ENDINGS):
         return _open_csv(path, contract, zone)
+    if not name.endswith(_DBN_ENDINGS):
+        raise _not_a_tape(path)
     listings = listings_on(path)
     if contract is not None:
         known = {each.contract.id for each in listings}
@@ -102,6 +106,10 @@ def _open_csv(path: Path, contract: str | None, zone: str | None) -> Recording:
         zone=place,
     )
     return Recording(tuple({each.id: each for each in known.values()}.values()), tape)
+
+
+def _not_a_tape(path: Path) -> TapeError:
+    return TapeError(f"{path.name}: not a tape we read; use .dbn, .dbn.zst or .csv")
 
 
 def _zone(name: str | None) -> tzinfo | None:
