@@ -21,6 +21,7 @@ from risk_manager.simulator.market import Market
 from risk_manager.simulator.referee import Limits, Referee
 from risk_manager.simulator.traders import new_trader, trader_types
 from risk_manager.simulator.traders._insister import InsisterSettings
+from risk_manager.simulator.traders._unhurried import Unhurried
 from risk_manager.simulator.traders.disciplined import Disciplined, DisciplinedSettings
 from risk_manager.simulator.traders.doubler import Doubler, DoublerSettings
 from risk_manager.simulator.traders.lockout_fighter import LockoutFighter
@@ -375,3 +376,22 @@ def test_a_desk_reads_its_own_position() -> None:
     assert [order.type for order in desk.working(ES.id)] == [OrderType.LIMIT, OrderType.STOP]
     assert desk.leave(ES.id)
     assert desk.result_micros() == -(2 * 4 * 12_500_000 + 4 * 1_400_000)
+
+
+class TestUnhurried:
+    def test_acts_once_in_the_time_it_is_given(self) -> None:
+        acted: list[int] = []
+
+        class Eager:
+            name = "eager"
+            is_finished = False
+
+            def step(self, desk: Desk, now_ns: int) -> None:
+                acted.append(now_ns)
+
+        slow = Unhurried(Eager(), every_ns=250)
+        exchange = Exchange([ES])
+        desk = Desk(exchange, exchange.open_account(user="u", name="a", balance_micros=1))
+        for now_ns in (1_000, 1_001, 1_249, 1_250, 1_300, 1_700):
+            slow.step(desk, now_ns)
+        assert acted == [1_000, 1_250, 1_700]

@@ -22,7 +22,7 @@ LABELS = {
     "UNREALIZED_LOSS": "open loss",
     "DAY_BUDGET": "open loss past the day's limit",
     "SYMBOL_BLOCKED": "blocked symbol",
-    "UNDER_LOCKOUT": "traded while locked",
+    "UNDER_LOCKOUT": "while locked",
 }
 """Codes of the common breaches in a trader's words; others show the rule's name."""
 

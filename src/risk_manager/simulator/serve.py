@@ -16,6 +16,7 @@ from risk_manager.simulator.market import Market
 from risk_manager.simulator.records import SimContract
 from risk_manager.simulator.server import SimServer
 from risk_manager.simulator.traders import new_trader
+from risk_manager.simulator.traders._unhurried import Unhurried
 
 START_PRICES = {
     "ES": 6_850,
@@ -34,6 +35,7 @@ START_PRICES = {
 """Where the invented prices begin, in points: near enough to look familiar."""
 
 NANOS_PER_UNIT = 1_000_000_000
+ACT_EVERY_NS = 250_000_000
 START_BALANCE_MICROS = 50_000 * 1_000_000
 
 
@@ -92,7 +94,7 @@ async def serve(options: ServeOptions, wall_ns: Callable[[], int], on_ready: Cal
     seats = []
     if options.trader is not None:
         trader = new_trader(options.trader, tuple(each.id for each in contracts), seed=options.seed)
-        seats.append(Seat(trader, Desk(exchange, ids[0], name=options.trader)))
+        seats.append(Seat(Unhurried(trader, ACT_EVERY_NS), Desk(exchange, ids[0], name=options.trader)))
     market = Market(exchange, feed, seats, speed=options.speed, repeats=options.tape is not None, most_idle_s=2.0)
     # One step before anybody connects: the venue's clock must not show 1970.
     market.step()
