@@ -2,7 +2,7 @@
 
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -383,7 +383,7 @@ class TestUnhurried:
         acted: list[int] = []
 
         class Eager:
-            name = "eager"
+            name: ClassVar[str] = "eager"
             is_finished = False
 
             def step(self, desk: Desk, now_ns: int) -> None:
