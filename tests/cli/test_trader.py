@@ -10,8 +10,8 @@ from risk_manager.cli import app
 from tests.cli.fake_guard import DECISIONS, STATUS, answering
 from tests.e2e.processes import call, free_port, say
 
-HEAVY = {"aiohttp", "asyncio", "msgspec", "rich", "ruamel", "sqlite3", "structlog"}
-"""What the daemon needs and a command that only asks it does not. (Pydantic comes with Typer.)"""
+HEAVY = {"aiohttp", "asyncio", "msgspec", "pydantic", "rich", "ruamel", "sqlite3", "structlog"}
+"""What the daemon needs and a command that only asks it does not."""
 
 
 def test_shows_the_status_on_a_screen() -> None:

@@ -5,15 +5,15 @@ from typing import ClassVar
 import pytest
 
 from risk_manager.domain.actions import CancelOrder, ClosePosition, ReducePosition, TakeSnapshot
-from risk_manager.domain.events import OperatorCommand, QuoteUpdated
+from risk_manager.domain.events import OperatorCommand, QuoteUpdated, TimerFired
 from risk_manager.domain.finding import AtMost, Breach, Skipped, Unit, Warning
 from risk_manager.domain.intent import Flat, IntentState
 from risk_manager.domain.order import OrderStatus, Side
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.engine import Mode
+from risk_manager.engine import Engine, EngineSettings, Mode
 from risk_manager.rules import MaxContracts
 from risk_manager.rules._base import Demand
-from risk_manager.testing.events import ES, MNQ
+from risk_manager.testing.events import DAYS, ES, HOUR_NS, MNQ, START_NS
 from risk_manager.testing.guarded import Guarded
 from tests.engine.switch import ON, RESET, Other, Switch, breach, turn
 
@@ -173,10 +173,20 @@ def test_evaluates_kept_rules_again_when_the_rules_change() -> None:
 
 def test_asks_to_be_woken_for_the_earliest_deadline() -> None:
     venue_ahead_ns = 7
-    guarded = Guarded(Switch(due_ns=90), Other(due_ns=60))
+    guarded = Guarded(Switch(due_ns=START_NS + 90), Other(due_ns=START_NS + 60))
     quote = guarded.venue.quote(ES, 5000)
     guarded.feed(type(quote)(quote.account_id, quote.quote, quote.at_ns, quote.received_ns - venue_ahead_ns))
-    assert guarded.engine.next_deadline_ns() == 60 - venue_ahead_ns
+    assert guarded.engine.next_deadline_ns() == START_NS + 60 - venue_ahead_ns
+
+
+def test_does_not_ask_a_timer_for_what_only_the_venue_can_bring() -> None:
+    """Else a silent venue at the end of the day would have the timer fire for ever."""
+    beyond = Guarded(Switch(due_ns=START_NS + 8 * HOUR_NS))
+    assert beyond.engine.next_deadline_ns() is None
+    timeless = Engine(EngineSettings("1001", DAYS, (Switch(due_ns=5),)))
+    timeless.receive(TimerFired("1001", 0, START_NS))
+    assert timeless.next_deadline_ns() is None
+    assert timeless.account.now_ns == 0
 
 
 def test_wakes_rules_with_quotes_of_what_is_held_and_with_a_new_day() -> None:

@@ -219,7 +219,7 @@ def test_tightens_the_open_intent_with_the_allowance() -> None:
     for _ in range(3):
         guarded.venue.wait(1)
         guarded.feed(guarded.venue.snapshot(), guarded.venue.timer())
-    assert guarded.engine.enforcer.open_intents == ()
+    assert not guarded.engine.enforcer.open_intents
     guarded.forget()
     guarded.feed(guarded.venue.buys(ES, 2, 5000))
     guarded.feed(guarded.venue.sells(ES, 4, 5000), guarded.venue.buys(ES, 1, 5000))

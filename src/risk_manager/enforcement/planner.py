@@ -103,7 +103,8 @@ def _free_at_ns(
 ) -> int:
     """Local time from which the contract may be closed or reduced; 0 for at once."""
     free_ns = in_flight.free_at_ns(close_target(contract_id), net_contracts, now_ns)
-    if not _is_close(contract_id, demanded, in_flight):
+    if demanded.most > 0:
+        # Also the close that takes a reduction's place: one executed late must not meet a flat position.
         free_ns = max(free_ns, in_flight.free_at_ns(reduce_target(contract_id), net_contracts, now_ns))
     return max(free_ns, _openers_done_ns(contract_id, merged, in_flight, now_ns))
 

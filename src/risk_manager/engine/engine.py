@@ -215,7 +215,8 @@ class Engine:
         """Local time at which a TimerFired event is due; None if only events matter."""
         due_ns = self.enforcer.wake_ns
         for slot in self._slots:
-            if slot.due_ns is not None:
+            # What lies beyond the trading day waits for the venue's own word, as the day does; a timer cannot bring it.
+            if slot.due_ns is not None and self._trusted_ns and slot.due_ns < self.account.day.end_ns:
                 at_ns = self._trusted_received_ns + (slot.due_ns - self._trusted_ns)
                 if due_ns is None or at_ns < due_ns:
                     due_ns = at_ns
@@ -266,6 +267,8 @@ class Engine:
 
     def _estimate_now(self, received_ns: int) -> None:
         """Let venue time go on by the local clock, within the trading day: only the venue itself ends that."""
+        if not self._trusted_ns:
+            return
         now_ns = self._trusted_ns + received_ns - self._trusted_received_ns
         self.account.now_ns = max(self.account.now_ns, min(now_ns, self.account.day.end_ns - 1))
 

@@ -12,7 +12,7 @@ from risk_manager.domain.events import Event
 from risk_manager.ports.clock import Clock
 from risk_manager.ports.journal import Journal
 from risk_manager.ports.venue import Venue
-from risk_manager.runtime.guard import Guard
+from risk_manager.runtime.guard import CONNECTION, Guard
 from risk_manager.runtime.instants import iso
 from risk_manager.runtime.status import DaemonStatus, account_status
 from risk_manager.web.api import LocalApi
@@ -114,5 +114,5 @@ class Daemon:
             except Exception as error:  # guarding goes on over REST polls while this restarts
                 log.critical("venue connection ended", error=repr(error), exc_info=error)
                 for guard in self.guards:
-                    guard.health.fault("venue connection", repr(error))
+                    guard.health.fault(CONNECTION, repr(error))
             await asyncio.sleep(RESTART_S)

@@ -9,6 +9,7 @@ import structlog
 from risk_manager.domain.actions import Action, TakeSnapshot
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import (
+    ActionUnknown,
     ConnectionChanged,
     Event,
     Link,
@@ -31,8 +32,14 @@ SAVE_EVERY_NS = 1_000_000_000
 TIMER_STEP_NS = 1_000_000
 """How exactly deadlines are kept."""
 
+AFTER_FAILURE_NS = 1_000_000_000
+"""How long the next deadline waits after an exception of ours, or one that repeats itself would be all we do."""
+
+CONNECTION = "venue connection"
+"""The fault a dead connection task is reported under."""
+
 POLLS_PER_FULL = 5
-RECOMMIT_S = 1.0
+RECOMMIT_S = 0.25
 STOP_S = 2.0
 
 DecisionListener = Callable[["Guard", Decision, Timing], None]
@@ -75,6 +82,8 @@ class Guard:
         self._is_busy = False
         self._is_draining = False
         self._is_stopping = False
+        self._is_stopped = False
+        self._is_recommitting = False
         self._polls = 0
         self._uncommitted: list[Decision] = []
         self._calls: set[asyncio.Task[Any]] = set()
@@ -144,6 +153,8 @@ class Guard:
 
     def deliver(self, event: Event) -> None:
         """Take an event; it is handled at once unless another is being dealt with. Never blocks, never raises."""
+        if self._is_stopped:
+            return
         arrived_ns = self._stopwatch()
         if self._is_busy or len(self._inbox):
             self._inbox.put(event, arrived_ns)
@@ -160,6 +171,7 @@ class Guard:
                 cancel()
         if self._duties:
             await asyncio.wait(self._duties, timeout=STOP_S)
+        self._is_stopped = True
         for task in (*self._calls, *self._duties):
             task.cancel()
         await asyncio.gather(*self._calls, *self._duties, return_exceptions=True)
@@ -179,9 +191,12 @@ class Guard:
             decision = self.engine.receive(event)
         except Exception as error:  # noqa: BLE001  # a bug of ours on one event must not end the guarding
             self._alarm(error)
+            self._set_timer(not_before_ns=self._clock.now_ns() + AFTER_FAILURE_NS)
             return
         if isinstance(event, ConnectionChanged):
             self.health.link(event.link, is_up=event.is_up, reason=event.reason)
+            if event.is_up:
+                self.health.fault(CONNECTION, None)
         if decision:
             self._is_busy = True
             detection_ns = self._stopwatch() - arrived_ns
@@ -197,7 +212,7 @@ class Guard:
             return
         self._is_draining = True
         try:
-            while not self._is_busy:
+            while not self._is_busy and not self._is_stopped:
                 waiting = self._inbox.take()
                 if waiting is None:
                     return
@@ -215,15 +230,26 @@ class Guard:
             for action in decision.actions:
                 self._call(self._act(action))
             self._set_timer()
-            self.enforcements.take(decision, timing, self.engine.account)
-            for listener in self._listeners:
-                listener(self, decision, timing)
+            self._tell(decision, timing)
         finally:
             self._is_busy = False
-        self._drain()
+            self._drain()
+
+    def _tell(self, decision: Decision, timing: Timing) -> None:
+        self.enforcements.take(decision, timing, self.engine.account)
+        for listener in self._listeners:
+            try:
+                listener(self, decision, timing)
+            except Exception as error:  # noqa: BLE001  # who only looks must not stop the guarding
+                self._alarm(error)
 
     async def _commit(self) -> None:
-        """Make everything decided so far durable, within the budget; a broken disk never delays a flatten."""
+        """Make everything decided so far durable, within the budget; a broken disk never delays a flatten.
+
+        Once it is known to be broken nothing waits for it any more: the decision joins those that are offered again.
+        """
+        if self._is_recommitting:
+            return
         try:
             async with asyncio.timeout(COMMIT_BUDGET_S):
                 await self._commit_all()
@@ -244,25 +270,35 @@ class Guard:
         self.health.fault("journal", None)
 
     def _journal_failed(self, text: str) -> None:
-        if not any(item.startswith("journal:") for item in self.health.missing):
-            log.critical("journal unavailable, acting from memory", account=self.name, error=text)
-            self._duty(self._recommit())
         self.health.fault("journal", text)
+        if not self._is_recommitting and not self._is_stopped:
+            log.critical("journal unavailable, acting from memory", account=self.name, error=text)
+            self._is_recommitting = True
+            self._duty(self._recommit())
 
     async def _recommit(self) -> None:
-        while self._uncommitted:
-            await asyncio.sleep(RECOMMIT_S)
-            await self._commit_all()
+        try:
+            while self._uncommitted:
+                await asyncio.sleep(RECOMMIT_S)
+                await self._commit_all()
+        finally:
+            self._is_recommitting = False
+        log.warning("journal complete again", account=self.name)
 
     async def _act(self, action: Action) -> None:
         if isinstance(action, TakeSnapshot):
             self.deliver(await self._venue.snapshot(self.account_id, full=action.full))
-        else:
-            self.deliver(await self._venue.execute(self.account_id, action))
+            return
+        try:
+            outcome: Event = await self._venue.execute(self.account_id, action)
+        except Exception as error:  # noqa: BLE001  # a bug of the venue adapter: what it did is unknown, and said to be
+            self._alarm(error)
+            outcome = ActionUnknown(self.account_id, action.id, repr(error), 0, self._clock.now_ns())
+        self.deliver(outcome)
 
     # -- time ---------------------------------------------------------------------------------------------------
 
-    def _set_timer(self) -> None:
+    def _set_timer(self, not_before_ns: int = 0) -> None:
         """See to it that the guard wakes at the engine's next deadline, or earlier.
 
         Deadlines move a little with every quote, mostly later: a timer that comes too early looks again, which is far
@@ -277,7 +313,8 @@ class Guard:
             self._cancel_timer()
         self._timer_ns = due_ns
         # A deadline that has passed without moving must not spin the loop.
-        self._cancel_timer = self._clock.call_at(max(due_ns, self._clock.now_ns() + TIMER_STEP_NS), self._wake)
+        wake_ns = max(due_ns, self._clock.now_ns() + TIMER_STEP_NS, not_before_ns)
+        self._cancel_timer = self._clock.call_at(wake_ns, self._wake)
 
     def _wake(self) -> None:
         self._timer_ns = None
@@ -311,6 +348,8 @@ class Guard:
 
     async def _save_now(self) -> None:
         self._cancel_save = None
+        if self._uncommitted and not await self._caught_up():
+            return
         account = self.engine.account
         fills = {fill.id: fill for fill in account.fills}
         changed = tuple(fill for key, fill in fills.items() if self._saved_fills.get(key) != fill)
@@ -320,6 +359,16 @@ class Guard:
             log.error("state not saved", account=self.name, error=str(error))
             return
         self._saved_fills = fills
+
+    async def _caught_up(self) -> bool:
+        """Whether the journal has every decision by now; a snapshot ahead of it would claim what it cannot show."""
+        if not self._is_stopped:
+            self._save_soon()
+            return False
+        await self._commit()
+        if self._uncommitted:
+            log.critical("decisions not stored", account=self.name, decisions=len(self._uncommitted))
+        return not self._uncommitted
 
     # -- tasks --------------------------------------------------------------------------------------------------
 
