@@ -76,9 +76,13 @@ class Player:
         book.add(contracts)
         self.now_ns = 0
         self._deliver = deliver
+
+        def take(event: Event) -> None:
+            deliver(event)
+
         self._feed = Feed(
             (account_id,),
-            deliver,
+            take,
             book.get,
             _NoNeeds(),
             Reader(problems),

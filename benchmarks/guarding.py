@@ -125,7 +125,9 @@ async def run(variant: str, port: int, directory: Path, contracts: int) -> None:
     await running
 
 
-_QUICK_PROOF = Pacing(repeat_ns=2_000_000, proof_ns=2_000_000, doubt_ns=5_000_000)
+_QUICK_PROOF = Pacing(
+    repeat_ns=2_000_000, proof_ns=2_000_000, doubt_ns=5_000_000, busy_closes=1_000_000, busy_snapshots=1_000_000
+)
 """The scene repeats after milliseconds, so an enforcement has to be proven by then; what is measured comes before."""
 
 

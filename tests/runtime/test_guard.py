@@ -299,10 +299,11 @@ async def test_starts_as_starting_and_is_armed_by_the_first_snapshot() -> None:
     scene = GuardScene()
     await scene.recover()
     scene.guard.start()
-    assert scene.guard.state is GuardState.STARTING
+    states = [scene.guard.state]
     await scene.feed(scene.story.snapshot())
-    assert scene.guard.state is GuardState.ARMED
+    states.append(scene.guard.state)
     await scene.guard.stop()
+    assert states == [GuardState.STARTING, GuardState.ARMED]
 
 
 def failing(event: Event) -> Decision:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
 import structlog
 
 from risk_manager.domain.actions import Action, TakeSnapshot
@@ -14,12 +15,13 @@ from risk_manager.domain.events import (
     Event,
     Link,
     QuoteUpdated,
+    SnapshotTaken,
     TimerFired,
 )
 from risk_manager.domain.fill import Fill
 from risk_manager.engine import Engine, EngineSettings
 from risk_manager.ports.clock import Clock
-from risk_manager.ports.journal import Journal, JournalUnavailable
+from risk_manager.ports.journal import Journal, JournalUnavailable, Recovered
 from risk_manager.ports.venue import Venue
 from risk_manager.runtime.enforcements import EnforcementLog, Timing
 from risk_manager.runtime.health import GuardState, Health
@@ -85,6 +87,7 @@ class Guard:
         self._is_stopped = False
         self._is_recommitting = False
         self._polls = 0
+        self._has_read = False
         self._uncommitted: list[Decision] = []
         self._calls: set[asyncio.Task[Any]] = set()
         self._duties: set[asyncio.Task[Any]] = set()
@@ -109,13 +112,7 @@ class Guard:
     ) -> "Guard":
         """A guard that continues where the journal's last one stopped: the same lockouts, the same open intents."""
         known = await journal.recover(settings.account_id)
-        engine = Engine.restore(
-            settings,
-            known.snapshot,
-            sequence=known.sequence,
-            lockouts=known.lockouts,
-            intents=known.open_intents,
-        )
+        engine = _restored(settings, known)
         return cls(name, engine, settings, venue, journal, clock, stopwatch, poll_ns=poll_ns, listeners=listeners)
 
     @property
@@ -125,7 +122,7 @@ class Guard:
     @property
     def state(self) -> GuardState:
         return self.health.state(
-            is_synced=self.engine.account.is_synced,
+            is_synced=self._has_read and self.engine.account.is_synced,
             is_locked=bool(self.engine.account.lockouts),
             is_stopping=self._is_stopping,
         )
@@ -193,6 +190,8 @@ class Guard:
             self._alarm(error)
             self._set_timer(not_before_ns=self._clock.now_ns() + AFTER_FAILURE_NS)
             return
+        if isinstance(event, SnapshotTaken) and event.positions is not None:
+            self._has_read = True
         if isinstance(event, ConnectionChanged):
             self.health.link(event.link, is_up=event.is_up, reason=event.reason)
             if event.is_up:
@@ -396,3 +395,20 @@ class Guard:
         """An exception that gets here is a bug of ours: say so loudly and go on guarding."""
         log.critical("internal error", account=self.name, error=repr(error), exc_info=error)
         self.health.fault("internal error", repr(error))
+
+
+def _restored(settings: EngineSettings, known: Recovered) -> Engine:
+    """The engine as the journal remembers it; a snapshot of another version costs what the venue will tell again."""
+    try:
+        return Engine.restore(
+            settings,
+            known.snapshot,
+            sequence=known.sequence,
+            lockouts=known.lockouts,
+            intents=known.open_intents,
+        )
+    except msgspec.MsgspecError as error:
+        log.warning("saved state not readable, starting from the venue", account=settings.account_id, error=str(error))
+        return Engine.restore(
+            settings, None, sequence=known.sequence, lockouts=known.lockouts, intents=known.open_intents
+        )

@@ -1,0 +1,141 @@
+"""The local API on a real socket: who may read it, what it refuses, and its stream."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from risk_manager.web.api import LocalApi
+
+PORT = "PORT"
+"""Stands for the API's own port in the tables below."""
+
+
+class Source:
+    """Implements `StatusSource` with a counter for a status."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self.asked: list[tuple[str | None, int]] = []
+
+    def status(self) -> object:
+        return {"value": self.value}
+
+    async def decisions(self, account_id: str | None, most: int) -> object:
+        self.asked.append((account_id, most))
+        return [{"sequence": 1}]
+
+
+@contextlib.asynccontextmanager
+async def listening() -> AsyncIterator[tuple[Source, int, aiohttp.ClientSession]]:
+    source = Source()
+    api = LocalApi(source, 0)
+    port = await api.start()
+    try:
+        async with aiohttp.ClientSession(base_url=f"http://127.0.0.1:{port}") as client:
+            yield source, port, client
+    finally:
+        await api.stop()
+        await api.stop()
+
+
+HOSTS = {
+    f"127.0.0.1:{PORT}": True,
+    f"localhost:{PORT}": True,
+    f"LOCALHOST:{PORT}": True,
+    f"[::1]:{PORT}": True,
+    "127.0.0.1": False,
+    "127.0.0.1:80": False,
+    f"evil.example:{PORT}": False,
+    f"127.0.0.1.evil.example:{PORT}": False,
+    f"0.0.0.0:{PORT}": False,
+}
+ORIGINS = {
+    None: True,
+    f"http://127.0.0.1:{PORT}": True,
+    f"http://localhost:{PORT}": True,
+    "null": False,
+    "http://127.0.0.1:80": False,
+    f"https://127.0.0.1:{PORT}": False,
+    f"http://evil.example:{PORT}": False,
+    f"127.0.0.1:{PORT}": False,
+}
+
+
+async def test_answers_only_this_machine_and_its_own_pages() -> None:
+    async with listening() as (_, port, client):
+        wrong = []
+        for host, host_is_ours in HOSTS.items():
+            for origin, origin_is_ours in ORIGINS.items():
+                headers = {"Host": host.replace(PORT, str(port))}
+                if origin is not None:
+                    headers["Origin"] = origin.replace(PORT, str(port))
+                for path in ("/api/status", "/api/decisions", "/api/none"):
+                    async with client.get(path, headers=headers) as response:
+                        allowed = 404 if path == "/api/none" else 200
+                        if response.status != (allowed if host_is_ours and origin_is_ours else 403):
+                            wrong.append((host, origin, path, response.status))
+        assert wrong == []
+
+
+async def test_refuses_a_page_of_another_site_whatever_it_says_of_itself() -> None:
+    async with listening() as (_, _port, client):
+        async with client.get("/api/status", headers={"Sec-Fetch-Site": "cross-site"}) as response:
+            assert response.status == 403
+        async with client.get("/api/status", headers={"Sec-Fetch-Site": "same-origin"}) as response:
+            assert response.status == 200
+
+
+async def test_tells_the_status_and_lets_nobody_keep_it() -> None:
+    async with listening() as (source, _, client):
+        source.value = 7
+        async with client.get("/api/status") as response:
+            assert (response.status, await response.json()) == (200, {"value": 7})
+            assert response.headers["Cache-Control"] == "no-store"
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("most", ["0", "1001", "-1", "many", "1.5", "", "٣", "9" * 5000])
+async def test_refuses_a_number_of_decisions_that_is_none(most: str) -> None:
+    async with listening() as (source, _, client), client.get("/api/decisions", params={"most": most}) as response:
+        assert (response.status, source.asked) == (400, [])
+        assert "1 to 1000" in (await response.json())["error"]
+
+
+async def test_gives_the_last_decisions_of_one_account_or_of_all() -> None:
+    async with listening() as (source, _, client):
+        for query in ("", "?most=1", "?most=1000&account=practice"):
+            async with client.get(f"/api/decisions{query}") as response:
+                assert (response.status, await response.json()) == (200, [{"sequence": 1}])
+        assert source.asked == [(None, 50), (None, 1), ("practice", 1000)]
+
+
+async def test_can_only_be_read() -> None:
+    async with listening() as (_, _port, client):
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            async with client.request(method, "/api/status") as response:
+                assert response.status == 405
+
+
+async def test_streams_every_change_of_the_status() -> None:
+    async with listening() as (source, _, client), client.get("/api/stream") as response:
+        assert response.content_type == "text/event-stream"
+        async with asyncio.timeout(5):
+            assert await response.content.readline() == b'data: {"value":0}\n'
+            assert await response.content.readline() == b"\n"
+            source.value = 1
+            assert await response.content.readline() == b'data: {"value":1}\n'
+
+
+async def test_ends_its_streams_with_the_api() -> None:
+    async with asyncio.timeout(5):
+        source = Source()
+        api = LocalApi(source, 0)
+        port = await api.start()
+        async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{port}/api/stream") as response:
+            await response.content.readline()
+            await api.stop()
+            with contextlib.suppress(aiohttp.ClientError):
+                await response.content.read()
