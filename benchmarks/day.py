@@ -70,19 +70,15 @@ class Day(msgspec.Struct):
 class Player:
     """The venue adapter without its sockets: bytes of a hub go in, events come out through `deliver`."""
 
-    def __init__(self, account_id: str, contracts: tuple[Contract, ...], deliver: Callable[[Event], object]) -> None:
+    def __init__(self, account_id: str, contracts: tuple[Contract, ...], deliver: Callable[[Event], None]) -> None:
         problems = Problems(_fail)
         book = ContractBook()
         book.add(contracts)
         self.now_ns = 0
         self._deliver = deliver
-
-        def take(event: Event) -> None:
-            deliver(event)
-
         self._feed = Feed(
             (account_id,),
-            take,
+            deliver,
             book.get,
             _NoNeeds(),
             Reader(problems),

@@ -128,8 +128,12 @@ def _replay(day: Day, events: list[Event]) -> tuple[int, list[Decision]]:
 
 def _frames(day: Day) -> list[float]:
     """From the bytes of a market message to the decision, in us."""
-    engine = engine_for(day.account_id, FIVE_RULES)
-    player = Player(day.account_id, day.contracts, engine.receive)
+    receive = engine_for(day.account_id, FIVE_RULES).receive
+
+    def deliver(event: Event) -> None:
+        receive(event)
+
+    player = Player(day.account_id, day.contracts, deliver)
     clock = time.perf_counter_ns
     took: list[float] = []
     for item in day.items:

@@ -122,6 +122,16 @@ class TestRun:
         assert market.steps == 1_001
         assert 0.095 <= took_s < 5.0
 
+    async def test_changes_its_pace_on_the_way(self) -> None:
+        """An hour lies between two items: at the first speed the second would not come in this test's lifetime."""
+
+        def hurry(_: int) -> None:
+            market.speed = None
+
+        market = Market(exchange(), quotes(3, 3_600_000 * MS_NS), speed=1.0, after_step=hurry)
+        assert await timed(market.run()) < 5.0
+        assert market.steps == 3
+
     async def test_runs_as_fast_as_it_can(self) -> None:
         market = Market(exchange(), quotes(1_000, 3_600_000 * MS_NS), speed=None)
 

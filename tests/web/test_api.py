@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from risk_manager.ports.journal import JournalUnavailable
 from risk_manager.web.api import LocalApi
 
 PORT = "PORT"
@@ -19,11 +20,14 @@ class Source:
     def __init__(self) -> None:
         self.value = 0
         self.asked: list[tuple[str | None, int]] = []
+        self.is_broken = False
 
     def status(self) -> object:
         return {"value": self.value}
 
     async def decisions(self, account_id: str | None, most: int) -> object:
+        if self.is_broken:
+            raise JournalUnavailable("the disk is gone")
         self.asked.append((account_id, most))
         return [{"sequence": 1}]
 
@@ -110,6 +114,13 @@ async def test_gives_the_last_decisions_of_one_account_or_of_all() -> None:
             async with client.get(f"/api/decisions{query}") as response:
                 assert (response.status, await response.json()) == (200, [{"sequence": 1}])
         assert source.asked == [(None, 50), (None, 1), ("practice", 1000)]
+
+
+async def test_says_why_it_cannot_tell_the_decisions() -> None:
+    async with listening() as (source, _, client):
+        source.is_broken = True
+        async with client.get("/api/decisions") as response:
+            assert (response.status, await response.json()) == (503, {"error": "the disk is gone"})
 
 
 async def test_can_only_be_read() -> None:

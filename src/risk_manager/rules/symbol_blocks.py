@@ -25,6 +25,7 @@ Older spellings are understood: `close_immediately`, `action: reject`.
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import msgspec
@@ -83,7 +84,8 @@ class SymbolBlocks(msgspec.Struct, frozen=True, kw_only=True):
             elif contract is None and not self.allowed_symbols:
                 found.append(Skipped(self.name, f"contract_unknown {contract_id}"))
         found.extend(self._breach(scope, contract_ids, account) for scope, contract_ids in scopes.items())
-        found.extend(self._releases(account))
+        if account.lockouts:
+            found.extend(self._releases(account))
         return None, tuple(found)
 
     def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
@@ -105,23 +107,7 @@ class SymbolBlocks(msgspec.Struct, frozen=True, kw_only=True):
 
     def _blocked_scope(self, contract_id: str, contract: Contract | None) -> Scope | None:
         """What is forbidden of this contract: its product, the contract alone, or None if it may be traded."""
-        if contract is None:
-            may_mean = spelled_roots(contract_id)
-            is_blocked = any(_may_mean(symbol, may_mean, contract_id) for symbol in self.blocked_symbols)
-            is_allowed = any(_may_mean(symbol, may_mean, contract_id) for symbol in self.allowed_symbols)
-            is_forbidden = is_blocked or (bool(self.allowed_symbols) and not is_allowed)
-            return Scope(contract_id=contract_id) if is_forbidden else None
-        if any(_is_product(symbol, contract) for symbol in self.blocked_symbols):
-            return Scope(root=contract.root)
-        if any(_is_contract(symbol, contract) for symbol in self.blocked_symbols):
-            return Scope(contract_id=contract_id)
-        if not self.allowed_symbols or any(_is_product(symbol, contract) for symbol in self.allowed_symbols):
-            return None
-        if any(_is_contract(symbol, contract) for symbol in self.allowed_symbols):
-            return None
-        # With one expiry of a product allowed, its others are forbidden one by one.
-        is_partly = any(_names_one_of(symbol, contract.root) for symbol in self.allowed_symbols)
-        return Scope(contract_id=contract_id) if is_partly else Scope(root=contract.root)
+        return _forbidden(self.blocked_symbols, self.allowed_symbols, contract_id, contract)
 
     def _is_blocked(self, scope: Scope, contracts: Iterable[Contract]) -> bool:
         """Whether the configuration still forbids what a lock covers."""
@@ -159,6 +145,30 @@ class SymbolBlocks(msgspec.Struct, frozen=True, kw_only=True):
                 ("orders", str(len(orders))),
             ),
         )
+
+
+@lru_cache(maxsize=4096)
+def _forbidden(
+    blocked: tuple[str, ...], allowed: tuple[str, ...], contract_id: str, contract: Contract | None
+) -> Scope | None:
+    """The verdict on a contract; asked for every order and fill, and always the same."""
+    if contract is None:
+        may_mean = spelled_roots(contract_id)
+        is_blocked = any(_may_mean(symbol, may_mean, contract_id) for symbol in blocked)
+        is_allowed = any(_may_mean(symbol, may_mean, contract_id) for symbol in allowed)
+        is_forbidden = is_blocked or (bool(allowed) and not is_allowed)
+        return Scope(contract_id=contract_id) if is_forbidden else None
+    if any(_is_product(symbol, contract) for symbol in blocked):
+        return Scope(root=contract.root)
+    if any(_is_contract(symbol, contract) for symbol in blocked):
+        return Scope(contract_id=contract_id)
+    if not allowed or any(_is_product(symbol, contract) for symbol in allowed):
+        return None
+    if any(_is_contract(symbol, contract) for symbol in allowed):
+        return None
+    # With one expiry of a product allowed, its others are forbidden one by one.
+    is_partly = any(_names_one_of(symbol, contract.root) for symbol in allowed)
+    return Scope(contract_id=contract_id) if is_partly else Scope(root=contract.root)
 
 
 def _is_pattern(symbol: str) -> bool:

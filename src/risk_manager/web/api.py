@@ -5,13 +5,17 @@ page nor a rebound DNS name can read it.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
 from aiohttp import web
 
+from risk_manager.ports.journal import JournalUnavailable
+
 STREAM_PERIOD_S = 0.25
+_COUNT = re.compile(r"[0-9]{1,4}")
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -22,7 +26,11 @@ class StatusSource(Protocol):
         """The daemon and its accounts as they are now."""
 
     async def decisions(self, account_id: str | None, most: int) -> object:
-        """The last committed decisions, oldest first."""
+        """The last committed decisions, oldest first.
+
+        Raises:
+            JournalUnavailable: they cannot be read now.
+        """
 
 
 class LocalApi:
@@ -61,8 +69,8 @@ class LocalApi:
     ) -> web.StreamResponse:
         allowed = {f"{host}:{self._port}" for host in _HOSTS}
         origin = request.headers.get("Origin")
-        is_foreign = origin is not None and origin.removeprefix("http://") not in allowed
-        if request.host not in allowed or is_foreign or request.headers.get("Sec-Fetch-Site") == "cross-site":
+        is_foreign = origin is not None and origin.lower() not in {f"http://{host}" for host in allowed}
+        if request.host.lower() not in allowed or is_foreign or request.headers.get("Sec-Fetch-Site") == "cross-site":
             return web.json_response({"error": "this API answers only to this machine"}, status=403)
         response = await handler(request)
         if not response.prepared:
@@ -75,9 +83,12 @@ class LocalApi:
 
     async def _decisions(self, request: web.Request) -> web.Response:
         most = request.query.get("most", "50")
-        if not most.isascii() or not most.isdigit() or not 1 <= int(most) <= 1000:
+        if not _COUNT.fullmatch(most) or not 1 <= int(most) <= 1000:
             return web.json_response({"error": "most: a whole number from 1 to 1000"}, status=400)
-        return _json(await self._source.decisions(request.query.get("account"), int(most)))
+        try:
+            return _json(await self._source.decisions(request.query.get("account"), int(most)))
+        except JournalUnavailable as error:
+            return web.json_response({"error": str(error)}, status=503)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: the status whenever it differs, at most four times a second."""

@@ -7,7 +7,7 @@ without such a row is read by position: `time,open,high,low,close,volume`, `time
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -100,7 +100,7 @@ class CsvTape:
         self._zone = zone
         rows = _rows(path)
         self._index, has_header = _columns(path, rows[0][1], columns)
-        self.kind = self._kind()
+        self.kind = _kind(path, self._index.keys())
         if "symbol" not in self._index and self._only is None:
             raise TapeError(f"{path.name}: no column names the contract; say which contract the file is of")
         rows = rows[1:] if has_header else rows
@@ -113,17 +113,6 @@ class CsvTape:
 
     def __iter__(self) -> Iterator[FeedItem]:
         return iter(self._items)
-
-    def _kind(self) -> CsvKind:
-        names = self._index.keys()
-        if "time" in names and names >= {"open", "high", "low", "close"}:
-            return CsvKind.BARS
-        if "time" in names and ("price" in names or names >= {"bid", "ask"}):
-            return CsvKind.TICKS
-        raise TapeError(
-            f"{self._path.name}: columns are {', '.join(names) or 'none we know'}; "
-            "needed are time, open, high, low, close for bars, or time with price, or time with bid and ask for ticks"
-        )
 
     def _bars(self, rows: list[tuple[int, list[str]]]) -> list[FeedItem]:
         faults = _Faults(self._path.name)
@@ -217,6 +206,7 @@ def read_csv_header(path: Path, zone: tzinfo | None = None) -> CsvHeader:
     """
     rows = _rows(path)
     index, has_header = _columns(path, rows[0][1], None)
+    _kind(path, index.keys())
     lines = [(line, _Row(cells, index)) for line, cells in (rows[1:] if has_header else rows)]
     if not lines:
         raise TapeError(f"{path.name}: the file holds no lines of data")
@@ -259,6 +249,17 @@ def _columns(path: Path, first: list[str], given: Sequence[str] | None) -> tuple
             raise TapeError(f"{path.name}: no row names the columns, and {len(first)} of them could mean anything")
         found = {name: index for index, name in enumerate(_POSITIONS[len(first)])}
     return _settled(found), has_header
+
+
+def _kind(path: Path, names: Collection[str]) -> CsvKind:
+    if "time" in names and {"open", "high", "low", "close"}.issubset(names):
+        return CsvKind.BARS
+    if "time" in names and ("price" in names or {"bid", "ask"}.issubset(names)):
+        return CsvKind.TICKS
+    raise TapeError(
+        f"{path.name}: columns are {', '.join(names) or 'none we know'}; "
+        "needed are time, open, high, low, close for bars, or time with price, or time with bid and ask for ticks"
+    )
 
 
 class _TickRows:
