@@ -1,0 +1,50 @@
+"""A guard that continues where the journal's last one stopped."""
+
+import pytest
+
+from risk_manager.domain.scope import ACCOUNT
+from risk_manager.runtime.health import GuardState
+from risk_manager.testing.events import ES
+from tests.runtime.guard_scene import GuardScene
+
+
+async def locked_out() -> GuardScene:
+    """A scene whose guard has locked the account and stopped."""
+    scene = GuardScene()
+    await scene.start()
+    await scene.feed(scene.story.position(ES, 4, 5000))
+    await scene.guard.stop()
+    assert [lockout.scope for lockout in scene.guard.engine.account.lockouts] == [ACCOUNT]
+    return scene
+
+
+async def test_keeps_lockouts_and_open_intents() -> None:
+    scene = await locked_out()
+    before = scene.guard.engine
+    await scene.recover()
+    after = scene.guard.engine
+    assert after.account.lockouts == before.account.lockouts
+    assert [intent.id for intent in after.enforcer.open_intents] == [
+        intent.id for intent in before.enforcer.open_intents
+    ]
+    await scene.guard.stop()
+
+
+@pytest.mark.parametrize("image", [b"", b"not a snapshot", b"\x81\xa8sequence\x01"])
+async def test_a_saved_state_it_cannot_read_costs_only_what_the_venue_will_tell(image: bytes) -> None:
+    scene = await locked_out()
+    scene.journal.saved.append(("2026-03-02", (), image))
+    before = scene.guard.engine.account.lockouts
+    await scene.recover()
+    assert scene.guard.engine.account.lockouts == before
+    await scene.guard.stop()
+
+
+async def test_is_starting_until_this_process_has_read_the_account() -> None:
+    scene = await locked_out()
+    await scene.recover()
+    scene.guard.start()
+    assert scene.guard.state is GuardState.STARTING
+    await scene.feed(scene.story.snapshot())
+    assert scene.guard.state is GuardState.LOCKED
+    await scene.guard.stop()
