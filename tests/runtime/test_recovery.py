@@ -44,7 +44,8 @@ async def test_is_starting_until_this_process_has_read_the_account() -> None:
     scene = await locked_out()
     await scene.recover()
     scene.guard.start()
-    assert scene.guard.state is GuardState.STARTING
+    states = [scene.guard.state]
     await scene.feed(scene.story.snapshot())
-    assert scene.guard.state is GuardState.LOCKED
+    states.append(scene.guard.state)
+    assert states == [GuardState.STARTING, GuardState.LOCKED]
     await scene.guard.stop()
