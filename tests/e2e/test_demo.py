@@ -46,7 +46,7 @@ def test_ends_well_and_prints_a_record_of_every_enforcement() -> None:
     report = json.loads(done.stdout)
     assert set(report["rules_fired"]) == FIVE
     assert (report["missed"], report["false_flattens"], report["unproven"]) == (0, 0, 0)
-    assert 5 <= report["wall_seconds"] <= 12
+    assert 5 <= report["wall_seconds"] <= 20
     for record in report["enforcements"]:
         assert record["verified_flat"] is True, record
         assert datetime.fromisoformat(record["breach_time"]).timestamp() == pytest.approx(record["breach_ns"] / 1e9)
