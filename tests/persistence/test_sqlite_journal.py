@@ -15,8 +15,7 @@ from risk_manager.domain.lockout import OnLock
 from risk_manager.domain.scope import Scope
 from risk_manager.persistence.database import FILE_NAME
 from risk_manager.persistence.sqlite_journal import SqliteJournal
-from risk_manager.persistence.store import JournalConflict
-from risk_manager.ports.journal import Journal, JournalUnavailable, Recovered
+from risk_manager.ports.journal import Journal, JournalConflict, JournalUnavailable, Recovered
 from tests.persistence.samples import (
     ACCOUNT_ID,
     DAY,

@@ -11,6 +11,7 @@ from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import ConnectionChanged, Event, Link, Outcome
 from risk_manager.domain.order import Side
 from risk_manager.engine import Mode
+from risk_manager.ports.journal import JournalConflict
 from risk_manager.runtime import guard as guard_module
 from risk_manager.runtime.enforcements import Timing
 from risk_manager.runtime.guard import Guard
@@ -315,3 +316,21 @@ async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not is_so():
             await asyncio.sleep(0.005)
+
+
+async def test_a_decision_the_journal_will_never_take_does_not_hold_up_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with guarded() as scene:
+        commit = scene.journal.commit
+
+        async def contradict(decision: Decision) -> None:
+            monkeypatch.setattr(scene.journal, "commit", commit)
+            raise JournalConflict("decision 1 is stored with other content")
+
+        monkeypatch.setattr(scene.journal, "commit", contradict)
+        await scene.feed(scene.story.buys(MES, 4, 5800))
+        await scene.feed(scene.story.buys(MES, 1, 5800))
+
+        assert scene.journal.committed
+        assert "journal conflict" in scene.faults()

@@ -18,7 +18,7 @@ from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout, LockoutRelease
 from risk_manager.domain.scope import Scope
 from risk_manager.persistence.database import open_database, transaction
-from risk_manager.ports.journal import JournalUnavailable, Recovered
+from risk_manager.ports.journal import JournalConflict, JournalUnavailable, Recovered
 
 _encode = msgspec.json.Encoder().encode
 _decode_decision = msgspec.json.Decoder(Decision).decode
@@ -33,10 +33,6 @@ _PAGES_PER_COMMIT = 6
 _PAGE_BYTES = 4096
 _PAGES_PER_CHECKPOINT = 160
 """About two thirds of the room `open_database` gives the log."""
-
-
-class JournalConflict(JournalUnavailable):
-    """A committed sequence came again with other content: two engines wrote, or state was rolled back."""
 
 
 class Store:

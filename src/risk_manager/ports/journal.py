@@ -37,6 +37,7 @@ class Journal(Protocol):
         the decision may be stored all the same.
 
         Raises:
+            JournalConflict: the sequence is stored with other content; asking again changes nothing.
             JournalUnavailable: the disk refused; nothing of the decision is stored.
         """
 
@@ -51,3 +52,7 @@ class Journal(Protocol):
 
 class JournalUnavailable(Exception):
     """The journal could not be written or read; the message says why."""
+
+
+class JournalConflict(JournalUnavailable):
+    """A committed sequence came again with other content: two engines wrote, or state was rolled back."""

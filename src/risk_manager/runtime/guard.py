@@ -21,7 +21,7 @@ from risk_manager.domain.events import (
 from risk_manager.domain.fill import Fill
 from risk_manager.engine import Engine, EngineSettings
 from risk_manager.ports.clock import Clock
-from risk_manager.ports.journal import Journal, JournalUnavailable, Recovered
+from risk_manager.ports.journal import Journal, JournalConflict, JournalUnavailable, Recovered
 from risk_manager.ports.venue import Venue
 from risk_manager.runtime.enforcements import EnforcementLog, Timing
 from risk_manager.runtime.health import GuardState, Health
@@ -261,6 +261,10 @@ class Guard:
             decision = self._uncommitted[0]
             try:
                 await self._journal.commit(decision)
+            except JournalConflict as error:
+                # It will never be stored; waiting for it would keep every later one from the disk.
+                log.critical("decision not journaled", account=self.name, sequence=decision.sequence, error=str(error))
+                self.health.fault("journal conflict", str(error))
             except JournalUnavailable as error:
                 self._journal_failed(str(error))
                 return
