@@ -330,7 +330,7 @@ async def test_a_decision_the_journal_will_never_take_does_not_hold_up_the_next(
 
         monkeypatch.setattr(scene.journal, "commit", contradict)
         await scene.feed(scene.story.buys(MES, 4, 5800))
-        await scene.feed(scene.story.buys(MES, 1, 5800))
+        await scene.feed(scene.story.closes(MES, 5800))
 
         assert scene.journal.committed
         assert "journal conflict" in scene.faults()

@@ -18,7 +18,7 @@ from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout, LockoutRelease
 from risk_manager.domain.scope import Scope
 from risk_manager.persistence.database import open_database, transaction
-from risk_manager.ports.journal import JournalConflict, JournalUnavailable, Recovered
+from risk_manager.ports.journal import JournalConflict, Recovered
 
 _encode = msgspec.json.Encoder().encode
 _decode_decision = msgspec.json.Decoder(Decision).decode
