@@ -64,18 +64,20 @@ class Poster:
     def __init__(self, venue: ProjectXVenue) -> None:
         self._venue = venue
         self._held: set[str] = set()
+        self._is_broken = False
         self._calls: set[asyncio.Task[None]] = set()
 
     def deliver(self, event: Event) -> None:
         if isinstance(event, PositionUpdated):
             if event.position.net_contracts:
                 self._held.add(event.position.contract_id)
-        elif isinstance(event, QuoteUpdated):
-            bid = event.quote.bid_ticks
-            if bid is not None and bid < CALM_TICKS - _LOSS_TICKS and self._held:
-                held, self._held = self._held, set()
-                for contract_id in sorted(held):
-                    self._start(self._close(ClosePosition("1", "1", contract_id)))
+        elif isinstance(event, QuoteUpdated) and event.quote.bid_ticks is not None:
+            self._is_broken = event.quote.bid_ticks < CALM_TICKS - _LOSS_TICKS
+        # Either may come first: position and quote arrive on connections of their own.
+        if self._is_broken and self._held:
+            held, self._held = self._held, set()
+            for contract_id in sorted(held):
+                self._start(self._close(ClosePosition("1", "1", contract_id)))
 
     async def poll(self) -> None:
         """Read what the guard reads, as often."""

@@ -140,6 +140,7 @@ class Child:
 
     def __init__(self, module: str, *arguments: str) -> None:
         self._module = module
+        self._errors = ""
         self._process = subprocess.Popen(
             [sys.executable, "-m", f"benchmarks.{module}", *arguments],
             cwd=ROOT,
@@ -156,17 +157,19 @@ class Child:
         """
         line = _pipe(self._process.stdout).readline()
         if not line:
-            self._process.wait()
-            raise ChildFailed(f"{self._module}: {_pipe(self._process.stderr).read().decode(errors='replace')[-2000:]}")
+            raise ChildFailed(f"{self._module}: {self.end()}")
         return line
 
-    def end(self) -> None:
-        """Let it finish: its standard input ends. It is killed if that takes too long."""
-        try:
-            self._process.communicate(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
+    def end(self) -> str:
+        """Let it finish: its standard input ends. It is killed if that takes too long; its last errors come back."""
+        if self._process.returncode is None:
+            try:
+                _, errors = self._process.communicate(timeout=10)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                _, errors = self._process.communicate()
+            self._errors = errors.decode(errors="replace")[-2000:]
+        return self._errors
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

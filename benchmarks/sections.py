@@ -9,7 +9,7 @@ import msgspec
 
 from benchmarks.commit_speed import Commits
 from benchmarks.engine_speed import Passes
-from benchmarks.machine import Child, HiccupMeter, Hiccups, Spread, quantile, spread
+from benchmarks.machine import Child, ChildFailed, HiccupMeter, Hiccups, Spread, quantile, spread
 from benchmarks.recorder import record
 from benchmarks.scripted_venue import Scene
 
@@ -183,8 +183,11 @@ def _play(variant: str, breaches: int, contracts: int, seed: int, folder: Path) 
     """Let the venue play its scene to a guard; what it measured comes back."""
     with _directory(folder) as directory, _child("scripted_venue", str(breaches), str(contracts), str(seed)) as venue:
         port = venue.line().decode().strip()
-        with _child("guarding", variant, port, str(directory), str(contracts)):
-            scenes = msgspec.json.decode(venue.line(), type=list[Scene])
+        with _child("guarding", variant, port, str(directory), str(contracts)) as guard:
+            try:
+                scenes = msgspec.json.decode(venue.line(), type=list[Scene])
+            except ChildFailed as failure:
+                raise ChildFailed(f"{failure}\nguarding, {variant}: {guard.end()}") from None
     assert all(len(scene.closes_ns) == contracts for scene in scenes), "a close too many or too few"
     return scenes
 

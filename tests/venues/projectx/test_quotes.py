@@ -66,6 +66,15 @@ def test_merges_sparse_frames(way: Way) -> None:
     assert desk.prices() == (400, 402, 401)
 
 
+def test_passes_over_a_quote_that_moves_the_volume_alone(way: Way) -> None:
+    desk, take = way
+    take({"volume": 2, "timestamp": "2026-08-19T18:00:05.123+00:00"})
+    assert desk.events == []
+    take({"bestBid": 29398.5, "volume": 3})
+    assert desk.prices() == (117594, None, None)
+    assert not desk.problems.counts
+
+
 def test_shares_one_quote_among_the_listeners(way: Way) -> None:
     desk, take = way
     take({"bestBid": 100.25, "lastUpdated": "2026-08-19T18:00:01.3938333Z"})

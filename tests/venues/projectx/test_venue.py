@@ -353,6 +353,17 @@ async def test_light_snapshot_reads_positions_and_orders_only() -> None:
     assert (taken.account, taken.fills, taken.contracts) == (None, None, ())
 
 
+async def test_reads_a_fill_anew_only_when_its_row_has_changed() -> None:
+    desk = Desk()
+    read: list[Any] = []
+    for row in (fill(), fill(), fill(voided=True), fill(voided=True), fill(id="none")):
+        desk.gateway.answers[TRADES] = ok(trades=[row])
+        read.append((await desk.venue.snapshot(ACCOUNT, full=True)).fills)
+    assert [found and found[0].is_voided for found in read] == [False, False, True, True, None]
+    assert read[0][0] is read[1][0]
+    assert read[2][0] is read[3][0]
+
+
 UNTRUSTED: list[Answer] = [
     500,
     Lost("no answer"),

@@ -63,10 +63,10 @@ class SnapshotReader:
         if since_ns != self._known_since_ns:
             self._known_since_ns, self._known_fills = since_ns, {}
         positions, orders, account, fills, _ = await asyncio.gather(
-            self._part(self._read_positions(account_id)),
-            self._part(self._read_orders(account_id)),
-            self._part(self._read_account(account_id)) if full else _nothing(),
-            self._part(self._read_fills(account_id, since_ns)) if full else _nothing(),
+            self._part(lambda: self._read_positions(account_id)),
+            self._part(lambda: self._read_orders(account_id)),
+            self._part(self._read_account) if full else _nothing(),
+            self._part(lambda: self._read_fills(account_id, since_ns)) if full else _nothing(),
             self._catalogue.load_once(),
         )
         # Rows become values only here: the contracts they name may have arrived with the last of the answers.
@@ -98,9 +98,9 @@ class SnapshotReader:
         except BadRecord as error:
             raise ReadFailed(f"/api/Account/search: {error}", status=200) from None
 
-    async def _part(self, call: Awaitable[Envelope]) -> Envelope | None:
+    async def _part(self, read: Callable[[], Awaitable[Envelope]]) -> Envelope | None:
         try:
-            return await call
+            return await read()
         except ProjectXError as error:
             self._problems.note("snapshot_part_failed", str(error))
             return None
@@ -108,7 +108,7 @@ class SnapshotReader:
     async def _read_positions(self, account_id: str) -> Envelope:
         return await self._gateway.read("/api/Position/searchOpen", {"accountId": int(account_id)})
 
-    async def _read_account(self, account_id: str) -> Envelope:
+    async def _read_account(self) -> Envelope:
         return await self._gateway.read("/api/Account/search", {"onlyActiveAccounts": True})
 
     async def _read_fills(self, account_id: str, since_ns: int) -> Envelope:
