@@ -18,7 +18,7 @@ from risk_manager.venues.projectx.transport import AiohttpTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
 
 POLL_S = 3.0
-"""Pause between two full snapshots of an account; four calls each, of 200 per minute."""
+"""Pause between two snapshots of an account; a full one is four calls, and as many are reckoned for each of them."""
 
 POLL_CALLS_PER_MINUTE = 100
 CALLS_PER_SNAPSHOT = 4
