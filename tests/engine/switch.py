@@ -45,7 +45,7 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True):
     def deadline_ns(self, state: Count) -> int | None:
         return self.due_ns
 
-    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+    def gauges(self, state: object, account: AccountView) -> tuple[Gauge, ...]:
         return ()
 
     def step(self, state: Count, event: Event, account: AccountView) -> tuple[Count, tuple[Finding | Skipped, ...]]:

@@ -72,7 +72,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     def deadline_ns(self, state: Any) -> None:
         return None
 
-    def gauges(self, account: Any) -> tuple[Gauge, ...]:
+    def gauges(self, state: Any, account: Any) -> tuple[Gauge, ...]:
         return ()
 
 

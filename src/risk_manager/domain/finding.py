@@ -13,6 +13,10 @@ class Unit(StrEnum):
     MICROS = "micros"
     CONTRACTS = "contracts"
     ORDERS = "orders"
+    TRADES = "trades"
+    TICKS = "ticks"
+    SECONDS = "seconds"
+    BASIS_POINTS = "basis_points"
     NONE = "none"
 
 
@@ -33,6 +37,7 @@ class Breach(msgspec.Struct, frozen=True, tag="breach"):
         targets: what a reducing remedy must leave; empty where the rule does not reduce.
         cancels: ids of the orders a cancelling remedy removes.
         evidence: the inputs, as (name, value) pairs for the journal and the screen.
+        until_ns: venue time the remedy's lockout ends at, where the rule knows it better than the lock's terms.
     """
 
     rule: str
@@ -44,6 +49,7 @@ class Breach(msgspec.Struct, frozen=True, tag="breach"):
     targets: tuple[AtMost, ...] = ()
     cancels: tuple[str, ...] = ()
     evidence: tuple[tuple[str, str], ...] = ()
+    until_ns: int | None = None
 
 
 class Warning(msgspec.Struct, frozen=True, tag="warning"):

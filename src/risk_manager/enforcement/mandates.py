@@ -60,7 +60,7 @@ def lockout_of_breach(breach: Breach, remedy: Remedy, account: AccountView, inte
         on_lock=terms.on_lock,
         reason=breach.code,
         set_ns=account.now_ns,
-        until_ns=_until_ns(terms, account),
+        until_ns=_until_ns(terms, account) if breach.until_ns is None else breach.until_ns,
         trading_day=account.day.label,
         intent_id=intent_id,
         allowed=held(account) if terms.on_lock is OnLock.BLOCK_NEW else (),

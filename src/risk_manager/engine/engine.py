@@ -24,7 +24,7 @@ from risk_manager.domain.events import (
     SnapshotTaken,
     TimerFired,
 )
-from risk_manager.domain.finding import Breach, Finding, Release, Skipped, Unit, Warning
+from risk_manager.domain.finding import Breach, Finding, Gauge, Release, Skipped, Unit, Warning
 from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.scope import ACCOUNT, Scope
@@ -221,6 +221,10 @@ class Engine:
                 if due_ns is None or at_ns < due_ns:
                     due_ns = at_ns
         return due_ns
+
+    def gauges(self) -> tuple[tuple[str, Gauge], ...]:
+        """(rule, gauge) of every limit, in the order of the rules; for screens."""
+        return tuple((slot.name, gauge) for slot in self._slots for gauge in slot.rule.gauges(slot.state, self.account))
 
     def _decision_id(self) -> str:
         return f"{self.account.id}-{self._sequence + 1}"

@@ -81,5 +81,5 @@ class Rule(Protocol):
     def deadline_ns(self, state: Any) -> int | None:
         """Venue time at which the rule wants to be stepped though nothing happens; None if never."""
 
-    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+    def gauges(self, state: Any, account: AccountView) -> tuple[Gauge, ...]:
         """How much of the rule's limits is used, for the screens; empty where there is nothing to measure."""

@@ -124,7 +124,7 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
             return state, ()
         return self._judge(state, result, account)
 
-    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+    def gauges(self, state: Day, account: AccountView) -> tuple[Gauge, ...]:
         return (Gauge("day loss", max(0, -self._result(account)), self.limit_micros, Unit.MICROS),)
 
     def contradictions(self) -> tuple[Fault, ...]:

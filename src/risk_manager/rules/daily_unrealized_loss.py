@@ -186,7 +186,7 @@ class DailyUnrealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
             faults.append(Fault("quote_blackout_action", f"must be alert or flatten when the action is {self.action}"))
         return tuple(faults)
 
-    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+    def gauges(self, state: Watch, account: AccountView) -> tuple[Gauge, ...]:
         return tuple(
             Gauge(
                 f"open loss {_name(holdings[0])}" if not scope.is_account else "open loss",

@@ -162,7 +162,7 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
         )
         return None, (breach,)
 
-    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+    def gauges(self, state: None, account: AccountView) -> tuple[Gauge, ...]:
         orders = self._opening_orders(account) if self.include_working_orders else []
         used = -(-self._count(account, orders) // _TENTHS)
         return (Gauge("contracts in all", used, self.limit, Unit.CONTRACTS),)

@@ -82,7 +82,7 @@ class MaxContractsPerInstrument(msgspec.Struct, frozen=True, kw_only=True):
                 found.append(self._breach(root, holdings, held, limit))
         return None, tuple(found)
 
-    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+    def gauges(self, state: None, account: AccountView) -> tuple[Gauge, ...]:
         held: dict[str, int] = {}
         limits: dict[str, int] = {}
         for holding in account.holdings.values():

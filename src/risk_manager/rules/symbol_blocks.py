@@ -88,7 +88,7 @@ class SymbolBlocks(msgspec.Struct, frozen=True, kw_only=True):
             found.extend(self._releases(account))
         return None, tuple(found)
 
-    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+    def gauges(self, state: None, account: AccountView) -> tuple[Gauge, ...]:
         return ()
 
     def contradictions(self) -> tuple[Fault, ...]:

@@ -115,7 +115,7 @@ def account_status(guard: Guard, now_ns: int) -> AccountStatus:
         positions=tuple(_position(holding, now_ns) for _, holding in sorted(account.holdings.items())),
         orders=tuple(_order(order, account.contracts.get(order.contract_id)) for order in account.orders.values()),
         lockouts=tuple(_lockout(lockout, account.now_ns) for lockout in account.lockouts),
-        limits=tuple(_limit(rule.name, gauge) for rule in guard.settings.rules for gauge in rule.gauges(account)),
+        limits=tuple(_limit(name, gauge) for name, gauge in guard.engine.gauges()),
         open_intents=len(guard.engine.enforcer.open_intents),
         enforcements=guard.enforcements.records[-LAST_ENFORCEMENTS:],
         last_sequence=guard.engine.sequence,

@@ -82,7 +82,7 @@ class Guarded:
     @property
     def gauges(self) -> list[Gauge]:
         """What the rules show on the screens now."""
-        return [gauge for rule in self.settings.rules for gauge in rule.gauges(self.engine.account)]
+        return [gauge for _, gauge in self.engine.gauges()]
 
     @property
     def lockouts(self) -> tuple[Lockout, ...]:
