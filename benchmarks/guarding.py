@@ -31,7 +31,7 @@ from risk_manager.runtime.guard import Guard
 from risk_manager.simulator.catalog import PRODUCTS
 from risk_manager.venues.projectx.limits import CallBudget
 from risk_manager.venues.projectx.settings import ProjectXSettings
-from risk_manager.venues.projectx.transport import AiohttpTransport
+from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
 
 POLL_S = 3.0
@@ -112,7 +112,7 @@ async def run(variant: str, port: int, directory: Path, contracts: int) -> None:
     )
     # Hundreds of breaches within seconds are more than any venue allows; the scripted one does not count.
     budget = CallBudget(calls=1_000_000, read_calls=1_000_000)
-    venue = ProjectXVenue(settings, AiohttpTransport(), clock, budget=budget)
+    venue = ProjectXVenue(settings, NetworkTransport(), clock, budget=budget)
     if variant == "callback":
         await _post(venue)
         return

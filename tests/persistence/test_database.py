@@ -27,7 +27,7 @@ def test_opens_with_the_durable_settings(tmp_path: Path) -> None:
         "application_id": APPLICATION_ID,
     }
     assert {name: bool(flag) for name, flag in strict if not name.startswith("sqlite_")} == dict.fromkeys(
-        ("decisions", "intents", "lockouts", "fills", "snapshots"), True
+        ("decisions", "intents", "lockouts", "fills", "snapshots", "folded"), True
     )
 
 
@@ -56,8 +56,15 @@ def test_migrates_an_older_file_and_keeps_a_copy(tmp_path: Path) -> None:
     with closing(open_database(tmp_path, wait_ms=0, migrations=newer)) as connection:
         assert connection.execute("SELECT * FROM snapshots").fetchall() == [("1", "day", b"\x07", "none")]
         assert _pragma(connection, "user_version") == len(newer)
-    with closing(sqlite3.connect(tmp_path / "journal.v1.sqlite")) as copy:
+    with closing(sqlite3.connect(tmp_path / f"journal.v{len(MIGRATIONS)}.sqlite")) as copy:
         assert copy.execute("SELECT * FROM snapshots").fetchall() == [("1", "day", b"\x07")]
+
+
+def test_takes_what_the_first_schema_folded_as_folded(tmp_path: Path) -> None:
+    with closing(open_database(tmp_path, wait_ms=0, migrations=MIGRATIONS[:1])) as connection:
+        connection.execute("INSERT INTO decisions VALUES ('1', 1, 'day', 0, 0, 'quote', '{}')")
+    with closing(open_database(tmp_path, wait_ms=0)) as connection:
+        assert connection.execute("SELECT one, up_to FROM folded").fetchall() == [(1, 1)]
 
 
 def test_leaves_the_file_as_it_was_when_a_migration_fails(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import resource
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -172,11 +173,15 @@ async def test_commits_in_the_order_of_the_calls(journal: SqliteJournal) -> None
 
 
 async def test_finishes_a_commit_whose_caller_was_cancelled(journal: SqliteJournal) -> None:
+    gate = threading.Event()
+    busy = asyncio.create_task(journal._writer.run(gate.wait))
     task = asyncio.create_task(journal.commit(chain_link(1)))
     await asyncio.sleep(0)
     task.cancel()
+    gate.set()
     with pytest.raises(asyncio.CancelledError):
         await task
+    await busy
     assert (await journal.recover(ACCOUNT_ID)).sequence == 1
 
 

@@ -74,6 +74,13 @@ CREATE TABLE snapshots (
 ) STRICT
 """
 
+_FOLDED = """
+CREATE TABLE folded (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    up_to INTEGER NOT NULL
+) STRICT
+"""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _DECISIONS,
@@ -83,4 +90,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX fills_by_day ON fills (account_id, trading_day)",
         _SNAPSHOTS,
     ),
+    (_FOLDED, "INSERT INTO folded SELECT 1, coalesce(max(rowid), 0) FROM decisions"),
 )

@@ -1,8 +1,10 @@
 """The journal's reading and writing, synchronous; everything here runs on the journal's one thread.
 
-The tables `intents` and `lockouts` are the fold of the committed decisions. Each row remembers the sequence it stems
-from, so a decision that could not be stored at its time may be committed after later ones without undoing them. Where
-that leaves a doubt (a lockout set late, its release already committed) the lockout stays: erring means locked.
+A commit appends one row, the decision: nothing else is on the way to the venue. The tables `intents` and `lockouts` are
+the fold of the decisions up to the row that `folded` names; they follow in idle moments, and before they are read.
+Each of their rows remembers the sequence it stems from, so a decision that could not be stored at its time may be
+committed after later ones without undoing them. Where that leaves a doubt (a lockout set late, its release already
+committed) the lockout stays: erring means locked.
 """
 
 import sqlite3
@@ -29,7 +31,9 @@ _HARMLESS_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sql
 """Errors that leave a connection as good as before once the transaction is rolled back."""
 
 
-_PAGES_PER_COMMIT = 6
+_PAGES_PER_COMMIT = 4
+_PAGES_PER_FOLD = 6
+_FOLDED_AT_ONCE = 200
 _PAGE_BYTES = 4096
 _PAGES_PER_CHECKPOINT = 160
 """About two thirds of the room `open_database` gives the log."""
@@ -43,6 +47,7 @@ class Store:
         self._wait_ms = wait_ms
         self._connection: sqlite3.Connection | None = None
         self._pages_since_checkpoint = 0
+        self._is_folded = False
 
     def connect(self) -> sqlite3.Connection:
         """The open connection, made now if there is none."""
@@ -61,24 +66,37 @@ class Store:
         assert decision.cause is not None, decision
         body = _encode(decision).decode()
         try:
-            with transaction(self.connect()) as connection:
-                if _insert_decision(connection, decision, body):
-                    _fold(connection, decision)
+            self._is_folded &= not _insert_decision(self.connect(), decision, body)
         except sqlite3.Error as error:
             self._drop_if_broken(error)
             raise
         self._pages_since_checkpoint += _PAGES_PER_COMMIT
 
     def tidy(self) -> None:
-        """Carry the log into the file now and then; meant for idle moments, so that no commit waits for it.
+        """Fold what was committed, and carry the log into the file now and then; meant for idle moments.
 
         A failure is left to the next commit, which meets the same disk.
         """
-        if self._connection is None or self._pages_since_checkpoint < _PAGES_PER_CHECKPOINT:
+        if self._connection is None:
             return
-        self._pages_since_checkpoint = 0
-        with suppress(sqlite3.Error), closing(self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")) as cursor:
-            cursor.fetchall()
+        with suppress(sqlite3.Error):
+            self._fold_all()
+            if self._pages_since_checkpoint >= _PAGES_PER_CHECKPOINT:
+                self._pages_since_checkpoint = 0
+                with closing(self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")) as cursor:
+                    cursor.fetchall()
+
+    def _fold_all(self) -> None:
+        """Bring the derived tables up to the last decision."""
+        while not self._is_folded:
+            with transaction(self.connect()) as connection:
+                rows = connection.execute(_UNFOLDED, (_FOLDED_AT_ONCE,)).fetchall()
+                for _, body in rows:
+                    _fold(connection, _decode_decision(body))
+                if rows:
+                    connection.execute(_SET_FOLDED, (rows[-1][0],))
+            self._is_folded = len(rows) < _FOLDED_AT_ONCE
+            self._pages_since_checkpoint += _PAGES_PER_FOLD
 
     def save(self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes) -> None:
         """Store fills by id and replace the account's snapshot."""
@@ -94,6 +112,11 @@ class Store:
 
     def recover(self, account_id: str) -> Recovered:
         """The account's last sequence, snapshot, active lockouts (by key) and open intents (oldest first)."""
+        try:
+            self._fold_all()
+        except sqlite3.Error as error:
+            self._drop_if_broken(error)
+            raise
         return Recovered(
             sequence=self._read(_LAST_SEQUENCE, account_id)[0][0],
             snapshot=next((row[0] for row in self._read(_SNAPSHOT, account_id)), None),
@@ -188,6 +211,10 @@ _INSERT_DECISION = """
 INSERT INTO decisions (account_id, sequence, trading_day, at_ns, received_ns, cause, body)
 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
+_UNFOLDED = """
+SELECT rowid, body FROM decisions WHERE rowid > (SELECT up_to FROM folded) ORDER BY rowid LIMIT ?
+"""
+_SET_FOLDED = "UPDATE folded SET up_to = ?"
 _DECISION_BODY = "SELECT body FROM decisions WHERE account_id = ? AND sequence = ?"
 _LAST_DECISIONS = """
 SELECT body FROM decisions WHERE account_id = ? AND sequence > ? ORDER BY sequence DESC LIMIT ?

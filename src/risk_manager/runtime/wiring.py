@@ -14,7 +14,7 @@ from risk_manager.ports.clock import Clock
 from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.guard import DecisionListener, Guard
-from risk_manager.venues.projectx.transport import AiohttpTransport
+from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
 
 POLL_S = 3.0
@@ -54,7 +54,7 @@ async def build_daemon(
     settings = config.venue_settings()
     if clock_lead_max_s is not None:
         settings = replace(settings, clock_lead_max_s=clock_lead_max_s)
-    venue = ProjectXVenue(settings, AiohttpTransport(), clock)
+    venue = ProjectXVenue(settings, NetworkTransport(), clock)
     journal = await SqliteJournal.open(config.data_dir)
     try:
         account_ids = await _resolved(config.accounts, venue)

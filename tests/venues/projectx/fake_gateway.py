@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from risk_manager.venues.projectx.errors import HubClosed, ProjectXError
+from risk_manager.venues.projectx.http import Reply
 from risk_manager.venues.projectx.settings import HubTimings, ProjectXSettings
-from risk_manager.venues.projectx.transport import HubLink, Reply
+from risk_manager.venues.projectx.transport import HubLink
 from risk_manager.venues.projectx.wire import decode_any
 
 ACCOUNT = "20000001"

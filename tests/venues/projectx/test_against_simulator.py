@@ -32,7 +32,7 @@ from risk_manager.simulator.faults import Failure
 from risk_manager.simulator.records import SimContract
 from risk_manager.simulator.server.server import SimServer
 from risk_manager.venues.projectx.settings import HubTimings, ProjectXSettings
-from risk_manager.venues.projectx.transport import AiohttpTransport
+from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
 
 USER, KEY = "trader", "a key of the simulator"
@@ -60,7 +60,7 @@ class World:
         self.base = f"http://127.0.0.1:{port}"
         self.events: list[Event] = []
         self.arrived = asyncio.Event()
-        self.venue = ProjectXVenue(self._settings(), AiohttpTransport(), MachineClock())
+        self.venue = ProjectXVenue(self._settings(), NetworkTransport(), MachineClock())
 
     def deliver(self, event: Event) -> None:
         self.events.append(event)

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from risk_manager.venues.projectx.errors import HubClosed, HubRefused, Lost, NotSent, ProjectXError
-from risk_manager.venues.projectx.transport import AiohttpTransport
+from risk_manager.venues.projectx.transport import NetworkTransport
 
 SECRET = "token-nobody-may-read"
 
@@ -15,13 +15,13 @@ SECRET = "token-nobody-may-read"
 @asynccontextmanager
 async def serving(
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]], total_s: float = 5.0
-) -> AsyncIterator[tuple[AiohttpTransport, str]]:
+) -> AsyncIterator[tuple[NetworkTransport, str]]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    transport = AiohttpTransport(total_s=total_s)
+    transport = NetworkTransport(total_s=total_s)
     try:
         yield transport, f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
@@ -69,7 +69,7 @@ async def test_says_what_was_lost_and_what_was_not_sent() -> None:
         with pytest.raises(Lost) as lost:
             await transport.request("POST", base, headers={}, body=b"{}")
         assert lost.value.is_disconnect
-    transport = AiohttpTransport()
+    transport = NetworkTransport()
     with pytest.raises(NotSent):
         await transport.request("POST", "http://127.0.0.1:1", headers={}, body=b"{}")
     await transport.close()
@@ -111,7 +111,7 @@ async def test_never_shows_the_token(
 
 
 async def test_never_shows_the_token_when_nobody_listens() -> None:
-    transport = AiohttpTransport()
+    transport = NetworkTransport()
     with pytest.raises(NotSent) as failed:
         await transport.open_hub("http://127.0.0.1:1/hubs/user", SECRET)
     assert SECRET not in shown(failed.value)

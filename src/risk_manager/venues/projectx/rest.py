@@ -10,10 +10,11 @@ from risk_manager.domain.events import Link
 from risk_manager.ports.clock import Clock
 from risk_manager.venues.projectx import wire
 from risk_manager.venues.projectx.errors import Lost, NotSent
+from risk_manager.venues.projectx.http import Reply
 from risk_manager.venues.projectx.limits import CallBudget, Lane
 from risk_manager.venues.projectx.problems import Problems
 from risk_manager.venues.projectx.settings import ProjectXSettings
-from risk_manager.venues.projectx.transport import Reply, Transport
+from risk_manager.venues.projectx.transport import Transport
 from risk_manager.venues.projectx.venue_time import SECOND_NS, VenueTime, parse_http_date_ns
 
 OnLink = Callable[[Link, bool, str], None]

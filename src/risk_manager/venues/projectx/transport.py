@@ -5,21 +5,12 @@ from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import aiohttp
-import msgspec
 
 from risk_manager.venues.projectx.errors import HubClosed, HubRefused, Lost, NotSent
+from risk_manager.venues.projectx.http import HttpClient, Reply
 
 HUB_MESSAGE_MAX_BYTES = 4 * 1024 * 1024
 _WS_CLOSE_S = 1.0
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """An HTTP answer: status, body, and the two headers that matter (None where absent)."""
-
-    status: int
-    body: bytes
-    date: str | None = None
-    retry_after: str | None = None
 
 
 class HubLink(Protocol):
@@ -64,27 +55,16 @@ class Transport(Protocol):
     async def close(self) -> None: ...
 
 
-class AiohttpTransport:
-    """The real network, on one aiohttp session. No proxy or netrc of the environment is used, no redirect followed."""
+class NetworkTransport:
+    """The real network. No proxy or netrc of the environment is used, no redirect followed."""
 
     def __init__(self, *, total_s: float = 5.0, connect_s: float = 2.0) -> None:
+        self._http = HttpClient(total_s=total_s, connect_s=connect_s)
         self._timeout = aiohttp.ClientTimeout(total=total_s, sock_connect=connect_s)
         self._session: aiohttp.ClientSession | None = None
 
     async def request(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
-        try:
-            async with self._open().request(
-                method, url, headers=headers, data=body or None, allow_redirects=False
-            ) as response:
-                received = await response.read()
-                found = response.headers
-                return Reply(response.status, received, found.get("Date"), found.get("Retry-After"))
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise NotSent(f"no connection ({_name(error)})") from None
-        except aiohttp.ServerDisconnectedError:
-            raise Lost("disconnected before an answer", is_disconnect=True) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise Lost(f"no answer ({_name(error)})") from None
+        return await self._http.request(method, url, headers=headers, body=body)
 
     async def open_hub(self, url: str, token: str) -> HubLink:
         # Errors of the upgrade print the URL, token included: only status and type may leave this frame.
@@ -108,17 +88,15 @@ class AiohttpTransport:
         return _AiohttpHubLink(socket)
 
     async def close(self) -> None:
+        self._http.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     def _open(self) -> aiohttp.ClientSession:
-        """The session, made on first use: it wants a running loop."""
+        """The hubs' session, made on first use: it wants a running loop."""
         if self._session is None:
-            # No connection limit: a close must never queue behind reads for a socket.
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60, ttl_dns_cache=300)
             self._session = aiohttp.ClientSession(
-                connector=connector,
                 timeout=self._timeout,
                 trust_env=False,
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -1,0 +1,87 @@
+import asyncio
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from risk_manager.persistence.writer import Writer
+
+
+@pytest.fixture
+def writer() -> Iterator[Writer]:
+    made = Writer()
+    yield made
+    made.stop()
+
+
+async def test_carries_out_calls_in_their_order_on_a_thread_of_its_own(writer: Writer) -> None:
+    seen: list[int] = []
+    threads: set[int] = set()
+
+    def work(number: int) -> int:
+        seen.append(number)
+        threads.add(threading.get_ident())
+        return -number
+
+    answers = await asyncio.gather(*(writer.run(partial(work, number)) for number in range(50)))
+    assert seen == list(range(50))
+    assert answers == [-number for number in range(50)]
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+async def test_raises_what_the_work_raised(writer: Writer) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("of the work")
+
+    with pytest.raises(ZeroDivisionError, match="of the work"):
+        await writer.run(fail)
+    assert await writer.run(lambda: "goes on") == "goes on"
+
+
+async def test_lets_the_loop_run_while_a_call_takes_long(writer: Writer) -> None:
+    gate = threading.Event()
+    call = asyncio.create_task(writer.run(lambda: gate.wait(5)))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not call.done()
+    gate.set()
+    assert await call is True
+
+
+async def test_raises_from_a_long_call_too(writer: Writer) -> None:
+    gate = threading.Event()
+
+    def fail() -> None:
+        gate.wait(5)
+        raise ZeroDivisionError
+
+    call = asyncio.create_task(writer.run(fail))
+    await asyncio.sleep(0)
+    gate.set()
+    with pytest.raises(ZeroDivisionError):
+        await call
+
+
+async def test_finishes_what_its_caller_gave_up(writer: Writer) -> None:
+    gate, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        gate.wait(5)
+        done.set()
+
+    call = asyncio.create_task(writer.run(work))
+    await asyncio.sleep(0)
+    call.cancel()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert await writer.run(done.is_set)
+
+
+async def test_works_on_its_own_when_nothing_is_asked(writer: Writer) -> None:
+    idle = threading.Event()
+    writer.when_idle(idle.set)
+    assert await writer.run(idle.is_set) is False
+    assert await asyncio.to_thread(idle.wait, 5)
