@@ -56,14 +56,19 @@ class Auth:
         self._young_rejections = 0
         self._reason = "not logged in yet"
 
+    @property
+    def token_at_hand(self) -> str | None:
+        """The token `token` would return without waiting; None if it would log in."""
+        return None if self._is_stale else self._token
+
     async def token(self) -> str:
         """The token to send. One rejected lately may come again while the next login has to wait its turn.
 
         Raises:
             AuthFailed: there is none, and the last attempt to log in failed or the next is not due.
         """
-        if self._token is not None and not self._is_stale:
-            return self._token
+        if (token := self.token_at_hand) is not None:
+            return token
         async with self._lock:
             if (self._token is None or self._is_stale) and self._clock.now_ns() >= self._retry_ns:
                 await self._log_in()

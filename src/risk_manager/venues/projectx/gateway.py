@@ -61,13 +61,15 @@ class Gateway:
     async def mutate(self, mutation: Mutation, payload: Mapping[str, Any]) -> Ruling:
         """Send a mutation once. Only one that carries neither size nor price is sent again, after a refused token."""
         lane = Lane.CLOSE if mutation in (Mutation.CLOSE, Mutation.REDUCE) else Lane.ORDER
-        try:
-            async with asyncio.timeout(_TOKEN_WAIT_S):
-                token = await self._auth.token()
-        except AuthFailed as error:
-            return Ruling(Rejected(Refusal.OTHER, f"not sent: {error}"), 0)
-        except TimeoutError:
-            return Ruling(Rejected(Refusal.OTHER, "not sent: no token in time"), 0)
+        token = self._auth.token_at_hand
+        if token is None:
+            try:
+                async with asyncio.timeout(_TOKEN_WAIT_S):
+                    token = await self._auth.token()
+            except AuthFailed as error:
+                return Ruling(Rejected(Refusal.OTHER, f"not sent: {error}"), 0)
+            except TimeoutError:
+                return Ruling(Rejected(Refusal.OTHER, "not sent: no token in time"), 0)
         try:
             answer = await self._rest.post(mutation, payload, lane=lane, token=token)
             if answer.status == 401:
