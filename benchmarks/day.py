@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from risk_manager.config.calendar import build_calendar
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import Event
 from risk_manager.engine import Engine, EngineSettings
@@ -27,6 +28,22 @@ FIVE_RULES: RuleOptions = {
     "symbol_blocks": {"blocked_symbols": ["CL"]},
 }
 """All armed. The day's loss is set so far out that the account goes on trading until the recording ends."""
+
+ALL_RULES: RuleOptions = FIVE_RULES | {
+    "auth_loss_guard": {},
+    "concentration": {"max_pct": 99, "min_total": 1000},
+    "cooldown_after_loss": {"loss_threshold": 1_000_000},
+    "daily_realized_profit": {"target": 1_000_000},
+    "drawdown": {"max_drawdown": 1_000_000, "mode": "intraday_trailing"},
+    "leverage": {"max_ratio": 1_000_000},
+    "max_unrealized_profit": {"profit_target": 1_000_000},
+    "no_stop_loss_grace": {"grace_period_seconds": 86_400},
+    "session_block_outside": {"global_session": {"start": "00:00", "end": "23:59", "timezone": "UTC"}},
+    "trade_frequency_limit": {"limits": {"per_session": 1_000_000}},
+    "trade_management": {"auto_breakeven": {"enabled": True, "profit_trigger_ticks": 100_000}},
+    "velocity": {"max_loss": 1_000_000},
+}
+"""All seventeen armed, the others so wide that they find nothing: what is measured is their watching."""
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False, tag="frame"):
@@ -114,7 +131,7 @@ class Player:
 
 def engine_for(account_id: str, rules: RuleOptions) -> Engine:
     """A fresh engine with these rules armed, in the default mode."""
-    return Engine(EngineSettings(account_id, DAYS, build_rules(rules)))
+    return Engine(EngineSettings(account_id, DAYS, build_rules(rules), calendar=build_calendar()))
 
 
 class _PlayerClock:

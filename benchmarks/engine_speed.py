@@ -12,12 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.day import FIVE_RULES, Day, Frame, Player, RuleOptions, engine_for
+from benchmarks.day import ALL_RULES, FIVE_RULES, Day, Frame, Player, RuleOptions, engine_for
 from benchmarks.machine import Spread, spread
 from risk_manager.domain.decision import NOTHING, Decision
 from risk_manager.domain.events import Event, QuoteUpdated, SnapshotTaken
+from risk_manager.testing.events import ES, Scenario
 
 WARM_UP_EVENTS = 3_000
+OPEN_QUOTES = 100_000
 Receive = Callable[[Event], Decision]
 
 
@@ -28,6 +30,8 @@ class Passes(msgspec.Struct, frozen=True):
         events, quotes, snapshots, held_quotes: counts; the last are quotes that met an open position.
         trivial_per_s, no_rules_per_s, five_rules_per_s: events per second through a function that does nothing,
             through an engine without rules, and with all five.
+        all_rules_per_s: with all seventeen rules.
+        open_position_per_s: with all seventeen, nothing but quotes of the one open position.
         streamed_per_s: with five rules, the polled snapshots left out (all but the first).
         step_us, snapshot_us: single steps of that engine, the time of two clock readings included.
         frame_us: bytes of a market hub message, from the codec to the decision.
@@ -41,6 +45,8 @@ class Passes(msgspec.Struct, frozen=True):
     trivial_per_s: int
     no_rules_per_s: int
     five_rules_per_s: int
+    all_rules_per_s: int
+    open_position_per_s: int
     streamed_per_s: int
     step_us: Spread
     snapshot_us: Spread
@@ -62,11 +68,12 @@ def measure(day: Day) -> Passes:
     gc.collect()
     gc.freeze()
     no_rules: RuleOptions = {}
-    for rules in (no_rules, FIVE_RULES):
+    for rules in (no_rules, FIVE_RULES, ALL_RULES):
         _per_s(events[:WARM_UP_EVENTS], engine_for(day.account_id, rules).receive)
     trivial = _per_s(events, _nothing)
     without_rules = _per_s(events, engine_for(day.account_id, no_rules).receive)
     five_rules = _per_s(events, engine_for(day.account_id, FIVE_RULES).receive)
+    all_rules = _per_s(events, engine_for(day.account_id, ALL_RULES).receive)
     without_polls = _per_s(streamed, engine_for(day.account_id, FIVE_RULES).receive)
     step_us, snapshot_us = _steps(day, events)
     held, decisions = _replay(day, events)
@@ -78,6 +85,8 @@ def measure(day: Day) -> Passes:
         trivial_per_s=trivial,
         no_rules_per_s=without_rules,
         five_rules_per_s=five_rules,
+        all_rules_per_s=all_rules,
+        open_position_per_s=_open_position_per_s(day.account_id),
         streamed_per_s=without_polls,
         step_us=spread(step_us),
         snapshot_us=spread(snapshot_us),
@@ -96,6 +105,18 @@ def _per_s(events: list[Event], receive: Receive) -> int:
     for event in events:
         receive(event)
     return len(events) * 1_000_000_000 // (time.perf_counter_ns() - begun_ns)
+
+
+def _open_position_per_s(account_id: str) -> int:
+    """Quotes of one open position, each a tick off the last, past seventeen rules."""
+    venue = Scenario(account_id)
+    engine = engine_for(account_id, ALL_RULES)
+    for event in (venue.snapshot(), venue.quote(ES, 5800), *venue.buys(ES, 1, 5800), venue.account()):
+        engine.receive(event)
+    quotes: list[Event] = [venue.quote(ES, 5800 + number % 8 * 0.25) for number in range(OPEN_QUOTES)]
+    found = _per_s(quotes, engine.receive)
+    assert engine.account.holdings
+    return found
 
 
 def _steps(day: Day, events: list[Event]) -> tuple[list[float], list[float]]:

@@ -54,6 +54,7 @@ def conclude(report: Report) -> None:
     engine, wire, commit = report.engine, report.wire, report.commit
     if engine is not None:
         report.ratios["five rules / trivial function"] = _ratio(engine.trivial_per_s, engine.five_rules_per_s)
+        report.ratios["seventeen rules / five rules"] = _ratio(engine.five_rules_per_s, engine.all_rules_per_s)
         report.ratios["five rules / no rules"] = _ratio(engine.no_rules_per_s, engine.five_rules_per_s)
     if wire is not None:
         report.ratios["engine / callback, p50"] = _ratio(wire["engine"].p50_us, wire["callback"].p50_us)
@@ -71,6 +72,7 @@ def _goals(report: Report) -> list[Goal]:
     if (engine := report.engine) is not None:
         goals += [
             Goal("engine, recorded day, five rules", "/s", 500_000, 1_000_000, engine.five_rules_per_s),
+            Goal("engine, recorded day, seventeen rules", "/s", 500_000, 1_000_000, engine.all_rules_per_s),
             Goal("market frame to decision, p50", "us", 5, None, engine.frame_p50_us),
         ]
     if (wire := report.wire) is not None:
@@ -116,6 +118,8 @@ def _engine_table(engine: EngineResult) -> Table:
     )
     table.columns[1].justify = "right"
     table.add_row("five rules, whole day", f"{engine.five_rules_per_s:,}")
+    table.add_row("all seventeen rules, whole day", f"{engine.all_rules_per_s:,}")
+    table.add_row("all seventeen rules, quotes of one open position", f"{engine.open_position_per_s:,}")
     table.add_row("five rules, without the polled snapshots", f"{engine.streamed_per_s:,}")
     table.add_row("no rules", f"{engine.no_rules_per_s:,}")
     table.add_row("a function that does nothing", f"{engine.trivial_per_s:,}")

@@ -44,6 +44,8 @@ class EngineResult(msgspec.Struct, frozen=True):
     """Medians over the processes, and what each of them found."""
 
     five_rules_per_s: int
+    all_rules_per_s: int
+    open_position_per_s: int
     streamed_per_s: int
     no_rules_per_s: int
     trivial_per_s: int
@@ -102,6 +104,8 @@ def measure_engine(effort: Effort, say: Say) -> EngineResult:
     assert len({each.decisions_sha256 for each in passes}) == 1, "the same events led to different decisions"
     return EngineResult(
         five_rules_per_s=round(median([each.five_rules_per_s for each in passes])),
+        all_rules_per_s=round(median([each.all_rules_per_s for each in passes])),
+        open_position_per_s=round(median([each.open_position_per_s for each in passes])),
         streamed_per_s=round(median([each.streamed_per_s for each in passes])),
         no_rules_per_s=round(median([each.no_rules_per_s for each in passes])),
         trivial_per_s=round(median([each.trivial_per_s for each in passes])),

@@ -14,7 +14,8 @@ from risk_manager.domain.finding import Breach
 from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.order import OrderType, Side
-from risk_manager.rules import DailyLossRule, MaxPositionRule, OptionsInvalid
+from risk_manager.rules import DailyLossRule, MaxPositionRule, OptionsInvalid, any_of, named, options_of
+from risk_manager.runtime.risk_manager import SHORTHANDS
 from risk_manager.runtime.wiring import AccountNotFound
 from risk_manager.simulator.catalog import listed
 from risk_manager.simulator.exchange import Exchange
@@ -137,6 +138,63 @@ async def test_an_added_rule_is_enforced(tmp_path: Path) -> None:
         await rm.stop()
 
 
+async def test_a_shorthand_for_stops_takes_effect(tmp_path: Path) -> None:
+    async with gateway() as at:
+        rm = await make(at, tmp_path, rules={"require_stop_loss": 1})
+        told: list[Breach] = []
+        rm.on("breach")(told.append)
+        await rm.start()
+        at.buy(1)
+
+        def is_flat() -> bool:
+            # The exchange's clock goes by its market.
+            at.quote(27_400)
+            return at.net == 0
+
+        await until(is_flat)
+        assert [breach.rule for breach in told] == ["no_stop_loss_grace"]
+        await rm.stop()
+
+
+@pytest.mark.parametrize(("value", "rules"), [(True, ["no_stop_loss_grace"]), (False, [])])
+async def test_the_shorthand_for_stops_is_a_switch_too(value: bool, rules: list[str]) -> None:
+    rm = await RiskManager.create(account=1, rules={"require_stop_loss": value}, username="pat", api_key="key")
+    assert [rule.name for rule in rm.rules] == rules
+
+
+@pytest.mark.parametrize("key", SHORTHANDS)
+async def test_every_shorthand_means_an_option_there_is(key: str) -> None:
+    name, option = SHORTHANDS[key]
+    value: object = ["CL"] if key == "blocked_symbols" else 500
+    rm = await RiskManager.create(account=1, rules={key: value}, username="pat", api_key="key")
+    assert [rule.name for rule in rm.rules] == [name]
+    assert option in options_of(rm.rules[0])
+
+
+async def test_rules_change_while_it_runs(tmp_path: Path) -> None:
+    async with gateway() as at:
+        rm = await make(at, tmp_path, rules={"max_contracts": 5})
+        await rm.start()
+        at.buy(4)
+        await until(lambda: rm.status is not None and rm.status.positions)
+        assert rm.change_rules({"max_contracts": 2}) == ()
+        await until(lambda: at.net == 2)
+        (waiting,) = rm.change_rules({"max_contracts": 3})
+        assert (waiting.option, waiting.now, waiting.then) == ("limit", "2", "3")
+        assert options_of(rm.rules[0])["limit"] == 2
+        rm.add_rule(named(MaxPositionRule(max_contracts=1), "one_at_most"))
+        await until(lambda: at.net == 1)
+        with pytest.raises(OptionsInvalid):
+            rm.change_rules({"max_contracts": 0})
+        await rm.stop()
+
+
+async def test_a_rule_that_contradicts_itself_cannot_be_added() -> None:
+    rm = await RiskManager.create(account=1, rules={}, username="pat", api_key="key")
+    with pytest.raises(ValueError, match="the members do different things"):
+        rm.add_rule(any_of(MaxPositionRule(max_contracts=1), DailyLossRule(limit=-5)))
+
+
 async def test_observe_sends_nothing(tmp_path: Path) -> None:
     async with gateway() as at:
         rm = await make(at, tmp_path, rules={"max_contracts": 1}, observe=True)
@@ -171,7 +229,9 @@ async def test_a_handler_that_fails_does_not_stop_the_guard(tmp_path: Path) -> N
         ({"max_daily_los": -500}, "max_daily_loss"),
         ({"daily_realized_loss": -500}, "mapping"),
         ({"max_contracts": True}, "limit"),
-        ({"require_stop_loss": True}, "require_stop_loss"),
+        ({"require_stop_loss": 0}, "grace_period_seconds"),
+        ({"require_stop_los": True}, "did you mean require_stop_loss"),
+        ({"max_daily_loss": 500, "daily_realized_loss": {"limit": 400}}, "says limit of daily_realized_loss again"),
     ],
 )
 async def test_a_rule_it_cannot_take_is_an_error(rules: dict[str, object], word: str) -> None:

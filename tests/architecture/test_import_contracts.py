@@ -20,6 +20,7 @@ PLANTED = [
     # upward
     ("domain.planted", "risk_manager.engine.planted", ROOMS),
     ("rules.planted", "risk_manager.enforcement.planted", ROOMS),
+    ("exits.planted", "risk_manager.rules.planted", ROOMS),
     ("engine.planted", "risk_manager.ports.clock", ROOMS),
     ("ports.planted", "risk_manager.rulebook.planted", ROOMS),
     ("web.planted", "risk_manager.runtime.planted", ROOMS),
@@ -29,7 +30,7 @@ PLANTED = [
     # sideways
     ("persistence.planted", "risk_manager.web.planted", ROOMS),
     ("alerts.planted", "risk_manager.advisor.planted", ROOMS),
-    ("rules.planted", "risk_manager.exits.planted", ROOMS),
+    ("exits.planted", "risk_manager.analytics.planted", ROOMS),
     ("replay.planted", "risk_manager.backtest.planted", ROOMS),
     ("testing.planted", "risk_manager.cli.planted", ROOMS),
     # a room with its own rules of residence
@@ -67,6 +68,7 @@ AT_HOME = [
     ("cli.planted", "typer"),
     ("config.planted", "pydantic"),
     ("config.planted", "ruamel.yaml"),
+    ("rules.planted", "risk_manager.exits.stop_loss"),
     ("rules.planted", "risk_manager.rules._base"),
     ("rules.planted", "risk_manager.rules._options.planted"),
 ]

@@ -25,7 +25,7 @@ def test_measures_every_part_and_writes_it_as_json(tmp_path: Path) -> None:
     assert report["engine"]["five_rules_per_s"] > 0
     assert report["fan_out"]["first_p50_us"] <= report["fan_out"]["last_p50_us"]
     assert report["commit"]["commit_p50_us"] > 0
-    assert len(report["goals"]) == 8
+    assert len(report["goals"]) == 9
     assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
 
 

@@ -10,6 +10,7 @@ from risk_manager.rules import (
     DailyUnrealizedLossRule,
     MaxContractsPerInstrumentRule,
     MaxContractsRule,
+    options_of,
 )
 from tests.config.files import ACCOUNTS, ENVIRONMENT, RISK, write
 
@@ -147,7 +148,7 @@ x: 1
         "must be an amount in dollars such as 500 or 499.99, not True",
         "  risk_config.yaml, line 7, column 3, rules.symbol_blocks: must be a section with its own lines, not empty",
         "  risk_config.yaml, line 9, column 43, overrides.practice.daily_realized_loss.limit: must be above 0, not 0",
-        "  risk_config.yaml, line 10, column 1, x: is not known; known here: overrides, reset, rules",
+        "  risk_config.yaml, line 10, column 1, x: is not known; known here: custom_rules, overrides, reset, rules",
     ]
 
 
@@ -309,10 +310,14 @@ def test_lets_an_override_switch_a_rule_on_and_off(tmp_path: Path) -> None:
 
 
 def test_replaces_lists_and_merges_sections_in_overrides(tmp_path: Path) -> None:
-    risk = _changed(RISK, "      limit: 250\n", "      warn_at_pct: [90]\n")
+    risk = _changed(RISK, "      limit: 250\n", "      warn_at: [90]\n")
     risk = _changed(risk, "    limit: -500\n", "    limit: -500\n    warn_at_pct: [50, 80]\n")
-    rule = next(rule for rule in _load(tmp_path, risk=risk).accounts[0].rules if isinstance(rule, DailyRealizedLoss))
-    assert (rule.limit_micros, rule.warn_at_pct) == (500_000_000, (90,))
+    with pytest.raises(ConfigInvalid, match="is said twice"):
+        _load(tmp_path, risk=risk)
+    risk = _changed(risk, "warn_at_pct", "warn_at")
+    rule = next(rule for rule in _load(tmp_path, risk=risk).accounts[0].rules if rule.name == "daily_realized_loss")
+    assert options_of(rule)["limit"] == 500
+    assert options_of(rule)["warn_at"] == [90]
 
 
 def test_refuses_a_product_limit_above_the_account_limit(tmp_path: Path) -> None:

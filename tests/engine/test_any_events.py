@@ -35,6 +35,7 @@ from risk_manager.rules import (
     MaxContracts,
     MaxContractsPerInstrument,
     SymbolBlocks,
+    warned,
 )
 from risk_manager.rules._base import LockTerms, LockUntil
 from risk_manager.rules.daily_realized_loss import Action
@@ -42,7 +43,7 @@ from risk_manager.testing.events import CONTRACTS, DAY_NS, DAYS, ES, MNQ, SECOND
 
 ID = "1001"
 RULES = (
-    DailyRealizedLoss(limit_micros=micros(500), warn_at_pct=(50,)),
+    warned(DailyRealizedLoss(limit_micros=micros(500)), 50),
     DailyUnrealizedLoss(loss_limit_micros=micros(300)),
     MaxContracts(
         limit=3, include_working_orders=True, lockout=LockTerms(LockUntil.DURATION, 60 * SECOND_NS, OnLock.BLOCK_NEW)

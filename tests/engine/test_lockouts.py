@@ -214,6 +214,24 @@ def test_does_not_flip(contracts: int) -> None:
     assert guarded.lockouts[0].allowed == ()
 
 
+def test_a_pause_leaves_the_stop_of_what_remains() -> None:
+    """Too large for the one left, it may flip the position, and is left all the same: the flip is what is closed."""
+    guarded = _blocked(3)
+    stop = guarded.venue.order(ES, Side.SELL, 3, stop=4900, order_id="stop")
+    guarded.feed(stop, guarded.venue.sells(ES, 2, 5000))
+    assert _types(guarded) == []
+    filled = guarded.venue.order(ES, Side.SELL, 3, stop=4900, order_id="stop", status=OrderStatus.FILLED, filled=3)
+    guarded.feed(filled, guarded.venue.sells(ES, 3, 4900))
+    assert _types(guarded) == [ClosePosition]
+
+
+@pytest.mark.parametrize(("side", "prices"), [(Side.SELL, {"limit": 5100}), (Side.BUY, {"stop": 5100})])
+def test_a_pause_cancels_what_is_no_stop_of_the_position(side: Side, prices: dict[str, int]) -> None:
+    guarded = _blocked(1)
+    guarded.feed(guarded.venue.order(ES, side, 2, **prices))  # type: ignore[arg-type]  # a price of either kind
+    assert _types(guarded) == [CancelOrder]
+
+
 def test_tightens_the_open_intent_with_the_allowance() -> None:
     guarded = _blocked(3)
     for _ in range(3):

@@ -8,7 +8,7 @@ from risk_manager.domain.events import ConnectionChanged, Link
 from risk_manager.domain.finding import Unit
 from risk_manager.domain.intent import IntentState
 from risk_manager.engine import Engine
-from risk_manager.rules import DailyRealizedLoss, MaxContracts
+from risk_manager.rules import DailyRealizedLoss, MaxContracts, warned
 from risk_manager.testing.events import DAY_NS, ES, SECOND_NS, micros
 from risk_manager.testing.guarded import Guarded
 from tests.engine.switch import ON, RESET, Switch, turn
@@ -138,8 +138,9 @@ def test_refuses_a_snapshot_that_is_not_one() -> None:
 
 
 def test_keeps_a_rules_state_when_its_settings_change() -> None:
-    guarded = Guarded(DailyRealizedLoss(limit_micros=micros(500), warn_at_pct=(50,)))
+    guarded = Guarded(warned(DailyRealizedLoss(limit_micros=micros(500)), 50))
     guarded.feed(guarded.venue.result(-300))
-    guarded.change_rules(DailyRealizedLoss(limit_micros=micros(500), warn_at_pct=(50,), include_fees=False))
-    assert [warning.code for warning in guarded.warnings] == ["DAILY_LOSS_50_PCT"]
+    guarded.change_rules(warned(DailyRealizedLoss(limit_micros=micros(500), include_fees=False), 50))
+    guarded.feed(guarded.venue.result(-1))
+    assert [warning.code for warning in guarded.warnings] == ["DAILY_REALIZED_LOSS_50_PCT"]
     assert guarded.warnings[0].unit is Unit.MICROS

@@ -9,6 +9,7 @@ from risk_manager.domain.actions import (
     ClosePosition,
     ModifyOrder,
     PlaceStop,
+    PlaceTarget,
     ReducePosition,
     TakeSnapshot,
 )
@@ -16,9 +17,18 @@ from risk_manager.domain.contract import Contract
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import Event, QuoteUpdated, SnapshotTaken, TimerFired
 from risk_manager.domain.fill import Fill
-from risk_manager.domain.finding import AtMost, Breach, Release, Skipped, Unit, Warning
+from risk_manager.domain.finding import AtMost, Breach, Protect, Release, Skipped, Unit, Warning
 from risk_manager.domain.instrument import Instrument
-from risk_manager.domain.intent import Flat, Intent, IntentState, NoOpeningOrders, OrdersGone, SizesAtMost
+from risk_manager.domain.intent import (
+    Flat,
+    Goal,
+    Intent,
+    IntentState,
+    NoOpeningOrders,
+    OrdersGone,
+    Protected,
+    SizesAtMost,
+)
 from risk_manager.domain.lockout import Lockout, LockoutKind, LockoutRelease, OnLock
 from risk_manager.domain.order import Order, OrderStatus, OrderType, Side
 from risk_manager.domain.position import Position
@@ -131,6 +141,7 @@ def rich_decision(sequence: int = 1) -> Decision:
                 "daily_realized_loss", "NEAR", -400_000_000, -500_000_000, Unit.MICROS, ACCOUNT, (("fees", "1.24"),)
             ),
             Release("symbol_blocks", Scope(contract_id=MNQ), "no longer blocked"),
+            Protect("trade_management", MNQ, "41", -1, 84_100, 83_500, 1_000_000_000, evidence=(("stop_by", "x"),)),
         ),
         lockouts_set=(lockout(), lockout("symbol_blocks", scope=Scope(root="MNQ"), until_ns=None)),
         lockouts_released=(release("max_contracts"),),
@@ -139,6 +150,7 @@ def rich_decision(sequence: int = 1) -> Decision:
             _with_goal("b", SizesAtMost((AtMost(MNQ, 5),))),
             _with_goal("c", NoOpeningOrders(Scope(contract_id=MNQ))),
             _with_goal("d", OrdersGone(("77", "78"), Scope(root="ES"))),
+            _with_goal("e", Protected(ACCOUNT_ID, MNQ, "41", -1, 84_100, None, 1_000_000_000)),
         ),
         actions=_every_action(),
         skipped=(Skipped("daily_unrealized_loss", "no quote for MNQ — “never” seen"),),
@@ -160,7 +172,7 @@ def fill(fill_id: str = "1", **changes: object) -> Fill:
     return Fill(**{**values, **changes})  # type: ignore[arg-type]
 
 
-def _with_goal(intent_id: str, goal: SizesAtMost | NoOpeningOrders | OrdersGone) -> Intent:
+def _with_goal(intent_id: str, goal: Goal) -> Intent:
     base = intent(intent_id)
     return Intent(**{**{name: getattr(base, name) for name in base.__struct_fields__}, "goal": goal})
 
@@ -171,7 +183,8 @@ def _every_action() -> tuple[Action, ...]:
         ClosePosition("2", "a", MNQ),
         ReducePosition("3", "b", MNQ, 1),
         PlaceStop("4", "a", MNQ, Side.SELL, 2, 83_900),
-        ModifyOrder("5", "a", MNQ, "78", None, 84_100),
+        PlaceTarget("7", "a", MNQ, Side.SELL, 2, 84_200),
+        ModifyOrder("5", "a", MNQ, "78", None, 84_100, 1),
         TakeSnapshot("6", "verify", full=True),
     )
 

@@ -258,7 +258,7 @@ class TestLock:
 
     def test_costs_a_locked_flat_account_nothing_per_quote(self) -> None:
         guarded = self.locked()
-        _, found = rule().step(rule().initial_state(), guarded.venue.quote(ES, 5800), guarded.engine.account)
+        _, found = rule().step(None, guarded.venue.quote(ES, 5800), guarded.engine.account)
         assert found == ()
 
     def test_belongs_to_one_account(self) -> None:
@@ -291,46 +291,6 @@ def test_alerts_once_and_does_nothing() -> None:
     guarded.feed(guarded.venue.result(-500), guarded.venue.buys(ES, 1, 5800), guarded.venue.snapshot())
     assert guarded.codes == ["DAILY_LOSS"]
     assert (guarded.lockouts, guarded.actions) == ((), [])
-
-
-class TestWarnings:
-    def codes(self, guarded: Guarded) -> list[str]:
-        return [warning.code for warning in guarded.warnings]
-
-    def test_come_once_per_level_and_day(self) -> None:
-        guarded = Guarded(rule(warn_at_pct=[80, 50]))
-        venue = guarded.venue
-        guarded.feed(venue.result("-249.99"))
-        assert self.codes(guarded) == []
-        guarded.feed(venue.result("-0.01"), venue.result(-1), venue.result(100), venue.result(-120))
-        assert self.codes(guarded) == ["DAILY_LOSS_50_PCT"]
-        guarded.feed(venue.result(-129))
-        assert self.codes(guarded) == ["DAILY_LOSS_50_PCT", "DAILY_LOSS_80_PCT"]
-        venue.wait(8 * 3600)
-        guarded.feed(venue.result(-250))
-        assert self.codes(guarded) == ["DAILY_LOSS_50_PCT", "DAILY_LOSS_80_PCT", "DAILY_LOSS_50_PCT"]
-
-    def test_follow_each_other_from_one_event_to_the_next(self) -> None:
-        guarded = Guarded(rule(warn_at_pct=[50, 80]))
-        guarded.feed(guarded.venue.result(-250), guarded.venue.result(-150))
-        assert self.codes(guarded) == ["DAILY_LOSS_50_PCT", "DAILY_LOSS_80_PCT"]
-
-    def test_name_only_the_highest_level_of_a_jump(self) -> None:
-        guarded = Guarded(rule(warn_at_pct=[50, 80]))
-        guarded.feed(guarded.venue.result(-450), guarded.venue.result(100))
-        assert self.codes(guarded) == ["DAILY_LOSS_80_PCT"]
-
-    def test_are_remembered_over_a_restart(self) -> None:
-        guarded = Guarded(rule(warn_at_pct=[50]))
-        guarded.feed(guarded.venue.result(-300))
-        guarded.restart()
-        guarded.feed(guarded.venue.snapshot(), guarded.venue.result(-1))
-        assert self.codes(guarded) == ["DAILY_LOSS_50_PCT"]
-
-    def test_give_way_to_the_breach(self) -> None:
-        guarded = Guarded(rule(warn_at_pct=[50]))
-        guarded.feed(guarded.venue.result(-600))
-        assert (self.codes(guarded), guarded.codes) == ([], ["DAILY_LOSS"])
 
 
 def test_judges_what_is_known_and_says_what_is_not() -> None:
@@ -385,9 +345,6 @@ def test_takes_the_limit_with_either_sign(limit: object) -> None:
         ({"close_all": False}, "close_all: must be true"),
         ({"reset_time": "17:00"}, "reset_time: belongs to the account"),
         ({"timezone": "America/Chicago"}, "timezone: belongs to the account"),
-        ({"warn_at_pct": [0]}, r"warn_at_pct\[0\]: must be at least 1"),
-        ({"warn_at_pct": [50, 100]}, r"warn_at_pct\[1\]: must be at most 99"),
-        ({"warn_at_pct": 50}, "warn_at_pct: must be a list"),
         ({"action": "pause", "lockout": False}, "lockout: is what a pause consists of"),
         ({"action": "alert", "unlock_if_recovered": True}, "no lock to end"),
         ({"action": "reject"}, "action: must be one of flatten, pause, alert"),

@@ -354,7 +354,7 @@ def test_describes_every_option() -> None:
         "loss": ("dollars, either sign", "required"),
         "floor": ("dollars", "0.00"),
         "wait_seconds": ("seconds, or 90s | 30m | 1h", "10s"),
-        "pause_seconds": ("seconds, or 90s | 30m | 1h", "null"),
+        "pause_seconds": ("seconds, or 90s | 30m | 1h", "none"),
         "color": ("dark_red | blue", "blue"),
         "count": ("whole number", "1"),
         "is_on": ("true or false", "false"),

@@ -11,6 +11,7 @@ from risk_manager.domain.events import Event
 from risk_manager.engine import EngineSettings, Mode
 from risk_manager.rules import Rule, build_rules
 from risk_manager.runtime.guard import DecisionListener, Guard
+from risk_manager.runtime.rules_in_force import RulesInForce
 from risk_manager.testing.events import DAYS, Scenario
 from risk_manager.testing.ports import SECOND_NS, MemoryJournal, SceneClock, ScriptedVenue, settled
 
@@ -34,6 +35,7 @@ class GuardScene:
         rules: tuple[Rule, ...] = LOCKING,
         mode: Mode = Mode.ENFORCE,
         listeners: tuple[DecisionListener, ...] = (),
+        in_force: RulesInForce | None = None,
     ) -> None:
         """Have a guard with what the journal remembers, not started."""
         ticks = count(step=1_000)
@@ -46,6 +48,7 @@ class GuardScene:
             lambda: next(ticks),
             poll_ns=POLL_S * SECOND_NS,
             listeners=listeners,
+            in_force=in_force,
         )
 
     async def start(self, **given: Any) -> None:

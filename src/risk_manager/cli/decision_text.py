@@ -9,6 +9,7 @@ _VERBS = {
     "close_position": "close position",
     "reduce_position": "reduce position",
     "place_stop": "place stop",
+    "place_target": "place target",
     "modify_order": "move order",
 }
 
@@ -26,13 +27,17 @@ def decision_lines(decision: dict[str, Any]) -> Iterator[str]:
         if action["type"] in _VERBS:
             yield f"{head} SEND     {_action(action)}"
     for intent in decision.get("intents", ()):
-        if intent["state"] == "verified":
+        if intent["state"] == "verified" and intent.get("goal", {}).get("type") == "protected":
+            yield f"{head} ENDED    {intent['rule']}: {_scope(intent['scope'])} is closed, its stop and target are gone"
+        elif intent["state"] == "verified":
             yield f"{head} PROVEN   {intent['rule']}: the venue confirms{_took(intent)}"
     for skipped in decision.get("skipped", ()):
         yield f"{head} SKIPPED  {skipped['rule']}: {skipped['reason']}"
 
 
 def _finding(finding: dict[str, Any]) -> str:
+    if finding["type"] == "protect":
+        return f"PROTECT  {finding['rule']} {short(finding['contract_id'])}: {_levels(finding)}"
     word = {"breach": "BREACH  ", "warning": "WARNING ", "release": "RELEASE "}[finding["type"]]
     if finding["type"] == "release":
         return f"{word} {finding['rule']} on {_scope(finding['scope'])}: {finding['reason']}"
@@ -49,8 +54,14 @@ def amount(value: int, unit: str) -> str:
     return str(value) if unit == "none" else f"{value} {unit}"
 
 
+def _levels(finding: dict[str, Any]) -> str:
+    levels = {"stop": finding["stop_ticks"], "target": finding["target_ticks"]}
+    return ", ".join(f"{name} at {ticks} ticks" for name, ticks in levels.items() if ticks is not None) or "nothing"
+
+
 def _action(action: dict[str, Any]) -> str:
-    size = f" by {action['size']}" if "size" in action else ""
+    word = "by" if action["type"] == "reduce_position" else "for"
+    size = f" {word} {action['size']}" if action.get("size") is not None else ""
     order = f" {action['order_id']}" if "order_id" in action else ""
     return f"{_VERBS[action['type']]}{order} {short(action['contract_id'])}{size}"
 

@@ -25,7 +25,10 @@ def run(
     log_json: Annotated[bool, typer.Option("--log-json", help="Log as lines of JSON.")] = False,
     log_level: Annotated[LogLevel, typer.Option(help="From which level on.")] = LogLevel.INFO,
 ) -> None:
-    """Guard the configured accounts until stopped. Stopping closes nothing and unlocks nothing."""
+    """Guard the configured accounts until stopped. Stopping closes nothing and unlocks nothing.
+
+    The files are watched: stricter rules come into force at once, looser ones with the next trading day.
+    """
     import asyncio
 
     from risk_manager.cli.errors import told
@@ -42,7 +45,7 @@ def run(
         raise typer.Exit(2) from None
     typer.echo(effective(loaded))
     try:
-        asyncio.run(_guard(loaded))
+        asyncio.run(_guard(loaded, config))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except (JournalUnavailable, AccountNotFound) as error:
@@ -53,15 +56,17 @@ def run(
         raise typer.Exit(1) from None
 
 
-async def _guard(config: "GuardConfig") -> None:
-    from risk_manager.cli.signals import call_on_stop
+async def _guard(config: "GuardConfig", directory: Path) -> None:
+    from risk_manager.cli.signals import call_on_reload, call_on_stop
 
-    daemon = await _built(config)
+    daemon = await _built(config, directory)
     call_on_stop(daemon.stop)
+    if daemon.watch is not None:
+        call_on_reload(daemon.watch.reload)
     await daemon.run()
 
 
-async def _built(config: "GuardConfig") -> "Daemon":
+async def _built(config: "GuardConfig", directory: Path) -> "Daemon":
     """The daemon; accounts known by name wait here until the venue tells their ids, however long it is down."""
     import asyncio
 
@@ -71,7 +76,9 @@ async def _built(config: "GuardConfig") -> "Daemon":
     while True:
         try:
             return await build_daemon(
-                config, on_listening=lambda port: typer.echo(f"status on http://127.0.0.1:{port}")
+                config,
+                directory=directory,
+                on_listening=lambda port: typer.echo(f"status on http://127.0.0.1:{port}"),
             )
         except ProjectXError as error:
             typer.echo(f"run: the venue does not tell the accounts ({error}); trying again", err=True)

@@ -43,6 +43,7 @@ def account_panel(account: dict[str, Any]) -> Panel:
     if account["positions"]:
         parts.append(_positions(account["positions"]))
     parts.extend(_lockout(lockout) for lockout in account["lockouts"])
+    parts.extend(_waiting(change) for change in account.get("waiting_rules", ()))
     parts.extend(Text(f"missing: {missing}", style="yellow") for missing in account["missing"])
     if account["enforcements"]:
         parts.append(enforcement_table(account["enforcements"][-8:]))
@@ -140,6 +141,11 @@ def _lockout(lockout: dict[str, Any]) -> Text:
     left = lockout["remaining_s"]
     until = "until its condition ends" if left is None else f"for another {_clock(left)}"
     return Text(f"LOCKED {lockout['scope']} {until}: {lockout['reason']} ({lockout['rule']})", style="bold red")
+
+
+def _waiting(change: dict[str, Any]) -> Text:
+    what = f"{change['rule']}.{change['option']}" if change["option"] else change["rule"]
+    return Text(f"waits for the next trading day: {what}, now {change['now']}, then {change['then']}", style="cyan")
 
 
 def _clock(seconds: float) -> str:

@@ -1,13 +1,15 @@
 """A configuration that has passed every check, as the runtime wants it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from risk_manager.config.credentials import Credentials
 from risk_manager.domain.trading_day import TradingDays
 from risk_manager.engine.engine import Mode
-from risk_manager.rules import Rule
+from risk_manager.rules import RULES, Rule
 from risk_manager.venues.projectx.settings import ProjectXSettings
 
 
@@ -48,6 +50,7 @@ class GuardConfig(msgspec.Struct, frozen=True):
         api_port: of the local interface, on loopback; None serves none.   data_dir: absolute.
         warnings: doubtful settings, one sentence each; nothing is refused because of them.
         revision: SHA-256 (hex) of the effective settings without the credentials; equal settings, equal revision.
+        rule_classes: the rules there are by name, the user's own included.
     """
 
     venue: VenueConfig
@@ -59,6 +62,7 @@ class GuardConfig(msgspec.Struct, frozen=True):
     data_dir: Path
     warnings: tuple[str, ...]
     revision: str
+    rule_classes: Mapping[str, Any] = RULES
 
     def venue_settings(self) -> ProjectXSettings:
         """What the ProjectX client needs; it holds the key in the clear."""

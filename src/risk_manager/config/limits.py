@@ -9,6 +9,7 @@ from risk_manager.rules import (
     MaxContracts,
     MaxContractsPerInstrument,
     Rule,
+    core_of,
 )
 from risk_manager.rules._options import dollars_text
 from risk_manager.rules.max_contracts import CountType, Weighting
@@ -53,4 +54,6 @@ def _above_account_limit(account: MaxContracts, products: MaxContractsPerInstrum
 
 
 def _first[R: Rule](rules: tuple[Rule, ...], kind: type[R]) -> R | None:
-    return next((rule for rule in rules if isinstance(rule, kind)), None)
+    """The rule of that kind under its own name; a second one is named because it is meant for something else."""
+    cores = (core_of(rule) for rule in rules if rule.name == kind.name)
+    return next((core for core in cores if isinstance(core, kind)), None)

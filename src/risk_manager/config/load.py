@@ -4,7 +4,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from risk_manager.config.credentials import Credentials, read_credentials
+from risk_manager.config.custom_rules import RISK_FILE as RISK_FILE
+from risk_manager.config.custom_rules import known_rules
 from risk_manager.config.document import Document, read_document
 from risk_manager.config.effective import revision_of
 from risk_manager.config.faults import ConfigInvalid, Fault
@@ -16,7 +20,6 @@ from risk_manager.config.validation import validated
 from risk_manager.engine.engine import Mode
 
 ACCOUNTS_FILE = "accounts.yaml"
-RISK_FILE = "risk_config.yaml"
 
 FIRST_YEAR, LAST_YEAR = 2007, 2060
 """The years of the table of trading days: replays reach back, and a daemon must not outlive its calendar."""
@@ -36,11 +39,13 @@ def load_config(directory: Path, environ: Mapping[str, str] = os.environ) -> Gua
     if accounts is not None:
         faults.extend(_repeated_accounts(accounts.accounts, accounts_document))
     labels = () if accounts is None else tuple(entry.labels for entry in accounts.accounts)
-    rule_sets = compose_rules(risk_document, labels, faults)
+    classes = known_rules(directory, risk_document, faults)
+    rule_sets = compose_rules(risk_document, labels, faults, classes)
     credentials = read_credentials(directory, environ, faults)
     if faults or accounts is None or risk is None or credentials is None:
         raise ConfigInvalid(faults)
-    return _assemble(directory, accounts, risk, rule_sets, credentials)
+    config = _assemble(directory, accounts, risk, rule_sets, credentials)
+    return msgspec.structs.replace(config, rule_classes=classes)
 
 
 def _assemble(

@@ -5,13 +5,14 @@ sections are merged option by option, everything else, lists included, is replac
 checks as if they had been written out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from risk_manager.config.calendar import zone_faults
 from risk_manager.config.document import Document, KeyPath
 from risk_manager.config.faults import Fault, suggestion
 from risk_manager.config.limits import contradictions, doubts
-from risk_manager.rules import OptionsInvalid, Rule, build_rules
+from risk_manager.rules import RULES, OptionsInvalid, Rule, build_rules
 
 
 class RuleSets(NamedTuple):
@@ -21,16 +22,22 @@ class RuleSets(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def compose_rules(document: Document, accounts: Sequence[tuple[str, ...]], faults: list[Fault]) -> RuleSets:
+def compose_rules(
+    document: Document,
+    accounts: Sequence[tuple[str, ...]],
+    faults: list[Fault],
+    classes: Mapping[str, type[Rule]] = RULES,
+) -> RuleSets:
     """Each account's rules; where something is wrong, it is added to `faults` and the account left without rules.
 
     Args:
+        classes: the rules there are, by name.
         accounts: per account what it may be called in `overrides`; empty if the accounts could not be read, then the
             overrides are checked all the same.
     """
     data = _section(document.data)
     overrides = _section(data.get("overrides"))
-    composer = _Composer(document, _section(data.get("rules")))
+    composer = _Composer(document, _section(data.get("rules")), classes)
     keys = composer.assign(overrides, accounts) if accounts else [None, *overrides]
     by_account = tuple(composer.rules_with(key, _section(overrides.get(key or ""))) for key in keys)
     faults.extend(composer.faults)
@@ -43,7 +50,8 @@ def compose_rules(document: Document, accounts: Sequence[tuple[str, ...]], fault
 class _Composer:
     """Builds rules and collects their faults, each once however many accounts share it."""
 
-    def __init__(self, document: Document, rules: dict[str, Any]) -> None:
+    def __init__(self, document: Document, rules: dict[str, Any], classes: Mapping[str, type[Rule]]) -> None:
+        self._classes = classes
         self.faults: list[Fault] = []
         self._document = document
         # Whatever is not a section has been reported with the file's shape.
@@ -74,13 +82,16 @@ class _Composer:
 
     def _build(self, options: dict[str, Any], sections: tuple[KeyPath, ...]) -> tuple[Rule, ...]:
         try:
-            rules = build_rules(options)
+            rules = build_rules(options, self._classes)
         except OptionsInvalid as invalid:
             for fault in invalid.faults:
                 self._place(fault.option, fault.message, sections)
             return ()
         for fault in contradictions(rules):
             self._place(fault.option, fault.message, sections)
+        for rule in rules:
+            for problem in zone_faults(rule):
+                self._place(rule.name, problem, sections)
         return rules
 
     def _place(self, option: str, message: str, sections: tuple[KeyPath, ...]) -> None:

@@ -4,13 +4,14 @@ import re
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from risk_manager.config.faults import shown, suggestion
 from risk_manager.venues.projectx.settings import url_fault
 
 _CLOCK_TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
+CLOCK_PATTERN = f"^{_CLOCK_TIME.pattern}$"
 _LOOSE_TIME = re.compile(r"([0-9]{1,2})[:.]([0-9]{2})")
 _ROOT = re.compile(r"[A-Z0-9]{1,8}")
 _LIKELY_ZONES = {
@@ -79,10 +80,10 @@ def _root(text: str) -> str:
     raise refused(f"{shown(text)} is not the name of a product", instead)
 
 
-ClockTime = Annotated[str, BeforeValidator(_clock_time)]
+ClockTime = Annotated[str, BeforeValidator(_clock_time), WithJsonSchema({"type": "string", "pattern": CLOCK_PATTERN})]
 Zone = Annotated[str, AfterValidator(_zone)]
 Url = Annotated[str, AfterValidator(_url)]
-Root = Annotated[str, AfterValidator(_root)]
+Root = Annotated[str, AfterValidator(_root), WithJsonSchema({"type": "string", "pattern": f"^{_ROOT.pattern}$"})]
 
 
 class Section(BaseModel):
@@ -102,6 +103,10 @@ class VenueSection(Section):
 
 class AccountEntry(Section):
     """One guarded account, by id or by name."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["id"]}, {"required": ["name"]}]},
+    )
 
     id: int | None = Field(default=None, gt=0, lt=1 << 53, examples=["123456"])
     name: str | None = Field(default=None, examples=["PRAC-V2-12345"])
@@ -149,3 +154,4 @@ class RiskFile(Section):
     reset: ResetSection = ResetSection()
     rules: dict[str, dict[str, Any]] = Field(min_length=1, examples=["a section rules: with daily_realized_loss:"])
     overrides: dict[str, dict[str, dict[str, Any]]] = {}
+    custom_rules: list[str] = Field(default=[], examples=["[my_rule.py]"])

@@ -1,14 +1,17 @@
 """The venue's account record, and the account as rules see it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from risk_manager.domain.calendar import Calendar
 from risk_manager.domain.contract import Contract
+from risk_manager.domain.fill import Fill
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.order import Order
 from risk_manager.domain.quote import Quote
+from risk_manager.domain.round_turn import FilledOrder, RoundTurn
 from risk_manager.domain.trading_day import TradingDay
 
 
@@ -57,6 +60,14 @@ class HoldingView(Protocol):
         """Open profit at the exit side of the quote (bid for a long, ask for a short, else last); None if unpriced."""
 
     @property
+    def value_net(self) -> int:
+        """Signed contracts that are valued, + long; amid a fill's burst it may differ from `net_contracts`."""
+
+    @property
+    def value_cost(self) -> int | None:
+        """What the valued contracts cost in micros, signed like them; None if that is not known."""
+
+    @property
     def quote(self) -> Quote | None: ...
     @property
     def quote_received_ns(self) -> int:
@@ -90,7 +101,17 @@ class AccountView(Protocol):
         """The trading day `now_ns` falls in."""
 
     @property
-    def can_trade(self) -> bool: ...
+    def calendar(self) -> Calendar:
+        """Time zones and exchange sessions, for schedules."""
+
+    @property
+    def can_trade(self) -> bool:
+        """What the venue last said; True while it has said nothing, then `balance_micros` is None too."""
+
+    @property
+    def is_listed(self) -> bool:
+        """False while the venue's own list of accounts does not hold this one."""
+
     @property
     def balance_micros(self) -> int | None: ...
     @property
@@ -112,6 +133,29 @@ class AccountView(Protocol):
     @property
     def fees_micros(self) -> int:
         """The day's fees and commissions, >= 0."""
+
+    @property
+    def valid_fills(self) -> Sequence[Fill]:
+        """The fills since the previous trading day began, voided ones left out, by venue time, then by id."""
+
+    @property
+    def filled_orders(self) -> Sequence[FilledOrder]:
+        """What those fills amount to by order, by the time of each one's first fill."""
+
+    @property
+    def round_turns(self) -> Sequence[RoundTurn]:
+        """The round turns those fills completed, by the time they were completed."""
+
+    @property
+    def guard_order_ids(self) -> frozenset[str]:
+        """Of those orders the guard's own: what its closes and reductions became at the venue.
+
+        Protective orders the guard rests are not among them; their fills are the trader's exits.
+        """
+
+    @property
+    def fills_revision(self) -> int:
+        """Another number whenever any of the four has changed; only equality means something."""
 
     @property
     def unrealized_micros(self) -> int:

@@ -32,7 +32,11 @@ class ReducePosition(msgspec.Struct, frozen=True, gc=False, tag="reduce_position
 
 
 class PlaceStop(msgspec.Struct, frozen=True, gc=False, tag="place_stop"):
-    """Rest a protective stop against an open position."""
+    """Rest a protective stop against an open position: on its other side, of no more contracts; never repeated blindly.
+
+    Attributes:
+        id: also the order's mark (`Order.tag`) at the venue, by which the guard knows its own orders.
+    """
 
     id: str
     intent_id: str
@@ -42,8 +46,23 @@ class PlaceStop(msgspec.Struct, frozen=True, gc=False, tag="place_stop"):
     stop_ticks: int
 
 
+class PlaceTarget(msgspec.Struct, frozen=True, gc=False, tag="place_target"):
+    """Rest a limit order that takes the profit of an open position; otherwise like PlaceStop."""
+
+    id: str
+    intent_id: str
+    contract_id: str
+    side: Side
+    size: int
+    limit_ticks: int
+
+
 class ModifyOrder(msgspec.Struct, frozen=True, gc=False, tag="modify_order"):
-    """Move a protective order to a tighter price."""
+    """Move a protective order, or fit it to its position's size; what is None stays as it is.
+
+    Attributes:
+        size: contracts of the whole order, what has filled included.
+    """
 
     id: str
     intent_id: str
@@ -51,6 +70,7 @@ class ModifyOrder(msgspec.Struct, frozen=True, gc=False, tag="modify_order"):
     order_id: str
     stop_ticks: int | None
     limit_ticks: int | None
+    size: int | None = None
 
 
 class TakeSnapshot(msgspec.Struct, frozen=True, gc=False, tag="take_snapshot"):
@@ -61,4 +81,4 @@ class TakeSnapshot(msgspec.Struct, frozen=True, gc=False, tag="take_snapshot"):
     full: bool
 
 
-Action = CancelOrder | ClosePosition | ReducePosition | PlaceStop | ModifyOrder | TakeSnapshot
+Action = CancelOrder | ClosePosition | ReducePosition | PlaceStop | PlaceTarget | ModifyOrder | TakeSnapshot

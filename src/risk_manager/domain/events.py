@@ -60,6 +60,7 @@ class SnapshotTaken(msgspec.Struct, frozen=True, tag="snapshot_taken"):
         contracts: records of every contract the account has touched or may trade.
         requested_ns: local time just before the first call; events received later are newer than this snapshot.
         at_ns: the venue's clock (HTTP Date), the witness for releasing lockouts.
+        is_account_missing: the venue's list of accounts was read, and this one is not in it.
     """
 
     account_id: str
@@ -72,6 +73,7 @@ class SnapshotTaken(msgspec.Struct, frozen=True, tag="snapshot_taken"):
     requested_ns: int
     at_ns: int
     received_ns: int
+    is_account_missing: bool = False
 
 
 class Link(StrEnum):

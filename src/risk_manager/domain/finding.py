@@ -1,4 +1,4 @@
-"""What a rule has to say about an account: breached, near, or lifted."""
+"""What a rule has to say about an account: breached, near, lifted, or to be protected."""
 
 from enum import StrEnum
 
@@ -72,7 +72,30 @@ class Release(msgspec.Struct, frozen=True, tag="release"):
     reason: str
 
 
-Finding = Breach | Warning | Release
+class Protect(msgspec.Struct, frozen=True, tag="protect"):
+    """A position is to carry protective orders; nothing is broken, and nothing is closed for it.
+
+    Attributes:
+        position_id: the venue's id of the position, empty while it has none.
+        side: of the position, +1 long, -1 short; on another side nothing is placed.
+        stop_ticks: where its stop belongs, tighter if need be; None: the rule wants none.
+        target_ticks: where its limit order belongs; None: the rule wants none.
+        update_ns: least time between two moves of one order.
+        moves_manual: stops the rule did not place are moved too, to the tighter side only; else they are left alone.
+    """
+
+    rule: str
+    contract_id: str
+    position_id: str
+    side: int
+    stop_ticks: int | None
+    target_ticks: int | None
+    update_ns: int
+    moves_manual: bool = False
+    evidence: tuple[tuple[str, str], ...] = ()
+
+
+Finding = Breach | Warning | Release | Protect
 
 
 class Gauge(msgspec.Struct, frozen=True, gc=False):

@@ -53,7 +53,25 @@ class OrdersGone(msgspec.Struct, frozen=True, tag="orders_gone"):
     scope: Scope
 
 
-Goal = Flat | Closed | SizesAtMost | NoOpeningOrders | OrdersGone
+class Protected(msgspec.Struct, frozen=True, tag="protected"):
+    """A position carries the guard's stop and target, as far as it is not covered otherwise; with it, they are gone.
+
+    Attributes:
+        account_id: whose marks the guard's own orders bear.
+        position_id, side, stop_ticks, target_ticks, update_ns, moves_manual: see `Protect`.
+    """
+
+    account_id: str
+    contract_id: str
+    position_id: str
+    side: int
+    stop_ticks: int | None
+    target_ticks: int | None
+    update_ns: int
+    moves_manual: bool = False
+
+
+Goal = Flat | Closed | SizesAtMost | NoOpeningOrders | OrdersGone | Protected
 
 
 class IntentState(StrEnum):

@@ -6,9 +6,10 @@ from typing import Protocol
 import msgspec
 
 from risk_manager.domain.contract import Contract
-from risk_manager.domain.intent import Closed, Flat, Goal, NoOpeningOrders, OrdersGone, SizesAtMost
+from risk_manager.domain.intent import Closed, Flat, Goal, NoOpeningOrders, OrdersGone, Protected, SizesAtMost
 from risk_manager.domain.order import Order, OrderStatus
-from risk_manager.enforcement.opening import is_opening, leaves_with_parent, net_after_fill
+from risk_manager.enforcement.opening import is_opening, is_protective_stop, leaves_with_parent, net_after_fill
+from risk_manager.enforcement.protection import is_surplus
 
 UNLIMITED = 1 << 62
 
@@ -71,7 +72,7 @@ def size_limit(goal: Goal, contract_id: str, net_contracts: int, account: Expose
                 return UNLIMITED
             same_side = (h for h in allowed if h.contract_id == contract_id and h.net_contracts * net_contracts > 0)
             return max((abs(h.net_contracts) for h in same_side), default=0)
-        case OrdersGone():
+        case OrdersGone() | Protected():
             return UNLIMITED
 
 
@@ -88,6 +89,8 @@ def _is_excess(goal: Goal, order: Order, account: Exposed) -> bool:
     match goal:
         case OrdersGone(order_ids):
             return _is_named(order, order_ids)
+        case Protected():
+            return is_surplus(order, goal, net, account.orders)
         case SizesAtMost(targets, cancels):
             limits = [target.size for target in targets if target.contract_id == order.contract_id]
             is_too_much = bool(limits) and is_opening(order, net) and abs(net_after_fill(order, net)) > min(limits)
@@ -97,6 +100,10 @@ def _is_excess(goal: Goal, order: Order, account: Exposed) -> bool:
             is_covered = scope.covers(order.contract_id, account.contracts.get(order.contract_id))
             is_in_the_way = is_around and is_covered and is_opening(order, net)
             return is_in_the_way and not leaves_with_parent(order, account.orders)
+        case NoOpeningOrders(_, allowed) if allowed is not None and is_protective_stop(order, net):
+            # Too large for what is left, it may flip the position, which the goal then closes; without it, what is
+            # left would have no stop at all.
+            return False
         case Flat(scope) | NoOpeningOrders(scope):
             is_covered = scope.covers(order.contract_id, account.contracts.get(order.contract_id))
             return is_covered and is_opening(order, net) and not leaves_with_parent(order, account.orders)

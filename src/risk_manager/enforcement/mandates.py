@@ -70,15 +70,20 @@ def lockout_of_breach(breach: Breach, remedy: Remedy, account: AccountView, inte
 def _until_ns(terms: LockTerms, account: AccountView) -> int | None:
     match terms.until:
         case LockUntil.RESET:
-            if account.now_ns == 0:
-                return 0
-            # Past the last day anybody entered in the table, a day is 24 hours.
-            return account.day.end_ns if account.day.end_ns > account.now_ns else account.now_ns + DAY_NS
+            return reset_ns(account)
         case LockUntil.DURATION:
             assert terms.duration_ns is not None, terms
             return account.now_ns + terms.duration_ns
         case LockUntil.CONDITION:
             return None
+
+
+def reset_ns(account: AccountView) -> int:
+    """Venue time at which the trading day ends; 0 before the venue has told the time."""
+    if account.now_ns == 0:
+        return 0
+    # Past the last day anybody entered in the table, a day is 24 hours.
+    return account.day.end_ns if account.day.end_ns > account.now_ns else account.now_ns + DAY_NS
 
 
 def held(account: AccountView) -> tuple[Held, ...]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from risk_manager.domain.order import Order, OrderStatus
+from risk_manager.domain.order import Order, OrderStatus, OrderType
+
+_STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 
 
 def net_after_fill(order: Order, net_contracts: int) -> int:
@@ -15,6 +17,11 @@ def is_opening(order: Order, net_contracts: int) -> bool:
     if order.remaining == 0:
         return False
     return order.side.sign * net_contracts >= 0 or order.remaining > abs(net_contracts)
+
+
+def is_protective_stop(order: Order, net_contracts: int) -> bool:
+    """Whether the order is a stop on the closing side of an open position, of whatever size."""
+    return order.type in _STOPS and order.side.sign * net_contracts < 0
 
 
 def leaves_with_parent(order: Order, orders: Mapping[str, Order]) -> bool:

@@ -25,6 +25,9 @@ class Pacing(msgspec.Struct, frozen=True, gc=False):
         busy_window_ns, busy_closes, busy_close_ns: after so many closes and reductions of the account within the window
             the least time between two on one target grows, and likewise for snapshots (busy_snapshots,
             busy_snapshot_ns): a trader who fights must not use up the venue's 200 calls a minute for us.
+        protect_refused_most_ns: cap of the doubling wait after a refused protective order.
+        protect_fill_ns: how long after a protective order shrank or went nothing takes its place: an order tells its
+            fill before the position does.
         doubt_ns: how long fills and position may disagree before a snapshot is asked for.
     """
 
@@ -44,4 +47,6 @@ class Pacing(msgspec.Struct, frozen=True, gc=False):
     busy_close_ns: int = 600 * _MS
     busy_snapshots: int = 10
     busy_snapshot_ns: int = 4 * _S
+    protect_refused_most_ns: int = 15 * _S
+    protect_fill_ns: int = 1 * _S
     doubt_ns: int = 250 * _MS

@@ -1,24 +1,34 @@
 """The account folded from its events: the read-only view every rule gets, and the numbers it shows."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from risk_manager.domain.account import Account
+from risk_manager.domain.actions import ClosePosition, ReducePosition
+from risk_manager.domain.calendar import EMPTY, Calendar
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import (
     AccountUpdated,
+    ActionAccepted,
+    ActionRejected,
     FillReceived,
     OrderUpdated,
+    Outcome,
     PositionUpdated,
     QuoteUpdated,
     SnapshotTaken,
 )
 from risk_manager.domain.fill import Fill
 from risk_manager.domain.lockout import Lockout
-from risk_manager.domain.order import Order
+from risk_manager.domain.order import Order, Side
 from risk_manager.domain.position import Position
 from risk_manager.domain.quote import Quote
+from risk_manager.domain.round_turn import FilledOrder, RoundTurn
 from risk_manager.domain.trading_day import TradingDay, TradingDays
 from risk_manager.engine.book import Book
+from risk_manager.engine.ledger import Ledger, LedgerImage
+from risk_manager.engine.own_orders import SKEW_NS, UNANSWERED_NS, OwnClose
 
 SNAPSHOT_LAG_NS = 2_000_000_000
 """How far a REST read may lag behind the stream (projectx.md 2.4: usually 50-200 ms, seconds at worst)."""
@@ -47,13 +57,16 @@ class AccountImage(msgspec.Struct):
     has_positions: bool
     has_fills: bool
     is_stream_broken: bool
+    ledger: LedgerImage
+    is_listed: bool
 
 
 class AccountState:
     """Implements `AccountView`. Fold one event at a time; a day change through `turn_day`."""
 
-    def __init__(self, account_id: str, days: TradingDays) -> None:
+    def __init__(self, account_id: str, days: TradingDays, calendar: Calendar = EMPTY) -> None:
         self.id = account_id
+        self.calendar = calendar
         self.now_ns = 0
         self.received_ns = 0
         self.day = days.day_of(0)
@@ -68,11 +81,13 @@ class AccountState:
         self.unpriced: frozenset[str] = frozenset()
         self.has_positions = False
         self.has_fills = False
+        self.is_listed = True
         self._books: dict[str, Book] = {}
         self._order_received_ns: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._quotes: dict[str, QuoteUpdated] = {}
         self._fills: dict[str, Fill] = {}
+        self._ledger = Ledger()
         self._floor_ns = 0
         self._is_stream_broken = False
 
@@ -94,6 +109,26 @@ class AccountState:
         """The day's fills, voided ones included, oldest first."""
         today = (fill for fill in self._fills.values() if self._is_today(fill))
         return tuple(sorted(today, key=lambda fill: (fill.at_ns, fill.id)))
+
+    @property
+    def valid_fills(self) -> Sequence[Fill]:
+        return self._ledger.fills
+
+    @property
+    def filled_orders(self) -> Sequence[FilledOrder]:
+        return self._ledger.orders
+
+    @property
+    def round_turns(self) -> Sequence[RoundTurn]:
+        return self._ledger.turns
+
+    @property
+    def guard_order_ids(self) -> frozenset[str]:
+        return self._ledger.own.ids
+
+    @property
+    def fills_revision(self) -> int:
+        return self._ledger.revision
 
     def quote_of(self, contract_id: str) -> Quote | None:
         """The last quote of a contract, held or not."""
@@ -143,7 +178,9 @@ class AccountState:
         for contract in event.contracts:
             self._learn(contract)
         if event.account is not None:
-            self.record = event.account
+            self.record, self.is_listed = event.account, True
+        elif event.is_account_missing:
+            self.is_listed = False
         if event.fills is not None:
             known = self._fills
             news = [fill for fill in event.fills if known.get(fill.id) != fill]
@@ -151,10 +188,37 @@ class AccountState:
                 self._take_fill(fill, event.received_ns, moves=self.has_fills)
             self.has_fills = True
         if event.positions is not None:
+            is_first = not self.has_positions
             self._reconcile_positions(event.positions, event.requested_ns, event.received_ns)
             self.has_positions, self._is_stream_broken = True, False
+            if event.fills is not None:
+                self._settle_ledger(event.requested_ns, is_first=is_first)
         if event.orders is not None:
             self._reconcile_orders(event.orders, event.requested_ns, event.received_ns)
+
+    def closes(self, action: ClosePosition | ReducePosition) -> None:
+        """Note a close or reduction that is being sent: an order it becomes is the guard's own, not the trader's."""
+        holding = self.holdings.get(action.contract_id)
+        if holding is None:
+            return
+        net = holding.net_contracts
+        self._ledger.asked(
+            OwnClose(
+                action.id,
+                action.contract_id,
+                Side.SELL if net > 0 else Side.BUY,
+                action.size if isinstance(action, ReducePosition) else abs(net),
+                self.now_ns - SKEW_NS,
+                self.now_ns + UNANSWERED_NS,
+            ),
+            self.orders,
+        )
+
+    def on_outcome(self, outcome: Outcome) -> None:
+        """Note what the venue says to an action; whether it was done is still unknown after ActionUnknown."""
+        if isinstance(outcome, ActionAccepted | ActionRejected):
+            is_refused = isinstance(outcome, ActionRejected)
+            self._ledger.answered(outcome.action_id, self.now_ns, is_refused=is_refused)
 
     def lost_stream(self) -> None:
         """Events may have been missed: the next snapshot is the truth wherever the stream has long been silent."""
@@ -177,6 +241,7 @@ class AccountState:
         self._floor_ns = min(previous.start_ns, day.start_ns) if previous.start_ns else 0
         self._fills = {key: fill for key, fill in self._fills.items() if fill.at_ns >= self._floor_ns}
         self._done = {key: at for key, at in self._done.items() if at >= self._floor_ns}
+        self._ledger.drop_before(self._floor_ns)
         self._sum_day()
 
     # -- what is in doubt ---------------------------------------------------------------------------------------
@@ -260,6 +325,7 @@ class AccountState:
         self._fills[fill.id] = fill
         self._sum_fill(known, -1)
         self._sum_fill(fill, 1)
+        self._ledger.put(fill, known, self.now_ns)
         book = self._book(fill.contract_id)
         if moves and known is None and not fill.is_voided:
             book.fill(fill, received_ns)
@@ -274,6 +340,7 @@ class AccountState:
             self.fees_micros += sign * fill.fees_micros
 
     def _take_order(self, order: Order, received_ns: int) -> None:
+        self._ledger.saw_order(order, self.now_ns)
         if order.id in self._done:
             return
         if order.status.is_terminal:
@@ -323,6 +390,12 @@ class AccountState:
             may_lag = not book.is_venue_ahead and net != book.filled_net and abs(net) < abs(book.net_contracts)
         return book.moved_ns >= requested_ns - (SNAPSHOT_LAG_NS if may_lag else 0)
 
+    def _settle_ledger(self, requested_ns: int, *, is_first: bool) -> None:
+        """Have the ledger account for what is held, where no event since makes the snapshot's lists doubtful."""
+        for contract_id, book in sorted(self._books.items()):
+            if book.unsettled_ns is None and book.contradiction is None and book.moved_ns < requested_ns:
+                self._ledger.settle(contract_id, book.venue_net, self.now_ns, is_first=is_first)
+
     def _reconcile_orders(self, orders: tuple[Order, ...], requested_ns: int, received_ns: int) -> None:
         listed = {order.id for order in orders}
         for order_id in [order_id for order_id in self.orders if order_id not in listed]:
@@ -352,6 +425,8 @@ class AccountState:
             has_positions=self.has_positions,
             has_fills=self.has_fills,
             is_stream_broken=self._is_stream_broken,
+            ledger=self._ledger.image(),
+            is_listed=self.is_listed,
         )
 
     def load(self, image: AccountImage) -> None:
@@ -366,7 +441,8 @@ class AccountState:
         self._fills = {fill.id: fill for fill in image.fills}
         self._floor_ns = image.floor_ns
         self.has_positions, self.has_fills = image.has_positions, image.has_fills
-        self._is_stream_broken = image.is_stream_broken
+        self._is_stream_broken, self.is_listed = image.is_stream_broken, image.is_listed
+        self._ledger.load(image.ledger, image.fills)
         self.unrealized_micros = sum(book.unrealized_micros or 0 for book in self._books.values())
         unpriced = (book.contract_id for book in self._books.values() if book.unrealized_micros is None)
         self.unpriced = frozenset(unpriced)

@@ -1,35 +1,32 @@
 """The engine's enforcement side: intents and lockouts of one account, from breach to proof."""
 
+from collections.abc import Container
+
 import msgspec
 from msgspec.structs import replace
 
-from risk_manager.domain.actions import TakeSnapshot
+from risk_manager.domain.actions import ClosePosition, ReducePosition, TakeSnapshot
 from risk_manager.domain.events import Outcome, SnapshotTaken
-from risk_manager.domain.finding import Breach, Unit
-from risk_manager.domain.intent import Closed, Flat, Goal, Intent, IntentState, SizesAtMost
-from risk_manager.domain.lockout import Lockout, LockoutRelease
+from risk_manager.domain.finding import Breach, Protect, Unit
+from risk_manager.domain.intent import Flat, Goal, Intent, IntentState, Protected, SizesAtMost
+from risk_manager.domain.lockout import Lockout, LockoutKind, LockoutRelease
+from risk_manager.domain.order import Order
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.enforcement.in_flight import SNAPSHOT, InFlight, Memory
 from risk_manager.enforcement.lattice import excess_orders, is_demanded, is_met, merge
-from risk_manager.enforcement.mandates import goal_of_breach, goal_of_lockout, lockout_of_breach, shrunk
+from risk_manager.enforcement.mandates import goal_of_breach, goal_of_lockout, lockout_of_breach, reset_ns, shrunk
 from risk_manager.enforcement.pacing import Pacing
 from risk_manager.enforcement.planner import plan
 from risk_manager.enforcement.proof import Proof, Shown, after_snapshot, looked, next_snapshot_ns, shifted
+from risk_manager.enforcement.protection import is_over
 from risk_manager.engine.account import AccountState
+from risk_manager.engine.open_intent import IntentKey, OpenIntent, is_contained, is_latched, is_observed, marked
+from risk_manager.engine.protector import Protector, ProtectorMemory
 from risk_manager.engine.step import Step
 from risk_manager.rules._base import Remedy
 
 UNDER_LOCKOUT = "UNDER_LOCKOUT"
 """Code of an intent that removes exposure taken while a lockout was active."""
-
-IntentKey = tuple[str, str, Scope]
-
-
-class OpenIntent(msgspec.Struct, frozen=True):
-    """An intent being worked on, with its proof so far."""
-
-    intent: Intent
-    proof: Proof = Proof()
 
 
 class EnforcerImage(msgspec.Struct):
@@ -38,12 +35,14 @@ class EnforcerImage(msgspec.Struct):
     in_flight: Memory
     violated: list[tuple[Scope, str]]
     wake_ns: int | None
+    protector: ProtectorMemory = msgspec.field(default_factory=ProtectorMemory)
 
 
 class Enforcer:
     """Opens, works on and closes intents; sets and ends lockouts. Level-triggered: `act` may run at any time.
 
     Attributes:
+        protector: keeps the stops and targets of positions.
         wake_ns: local time at which `act` has something to do though nothing happens; None if never.
     """
 
@@ -53,12 +52,19 @@ class Enforcer:
         self._is_observing = is_observing
         self._open: dict[IntentKey, OpenIntent] = {}
         self._in_flight = InFlight(pacing)
+        self.protector = Protector(account, pacing, self)
         self._violated: set[tuple[Scope, str]] = set()
         self.wake_ns: int | None = None
 
     @property
     def open_intents(self) -> tuple[Intent, ...]:
-        return tuple(work.intent for work in self._open.values())
+        """Enforcements being worked on."""
+        return tuple(work.intent for work in self._open.values() if not isinstance(work.intent.goal, Protected))
+
+    @property
+    def works(self) -> dict[IntentKey, OpenIntent]:
+        """Everything being worked on, protections included; the protector changes it too."""
+        return self._open
 
     # -- what happened ------------------------------------------------------------------------------------------
 
@@ -71,6 +77,9 @@ class Enforcer:
         work = self._open.get(key)
         if work is not None and goal is not None:
             self._join(step, key, work, breach, goal)
+            if is_fresh and breach.until_ns is not None:
+                # The rule broke once more: one enforcement, but a lockout with another end has its own reason.
+                step.findings.append(breach)
             if held is None or is_fresh:
                 self._lock(step, fresh, work.intent.id)
             return
@@ -128,19 +137,43 @@ class Enforcer:
         over = [held for held in self._account.lockouts if held.until_ns is not None and held.until_ns <= trusted_ns]
         self._end(step, over, trusted_ns, "expired")
 
+    def disown(self, step: Step, rules: Container[str]) -> None:
+        """Give an end to the lockouts that wait for a rule which is not among those in force: nobody else would.
+
+        Taking a rule away is a loosening, and loosening waits for the next trading day (design law 12).
+        """
+        for held in self._account.lockouts:
+            if held.until_ns is None and held.kind is not LockoutKind.MANUAL and held.rule not in rules:
+                # An end is relative while `set_ns` is 0; this one is not.
+                set_ns = held.set_ns or self._account.now_ns
+                self._put(step, replace(held, set_ns=set_ns, until_ns=reset_ns(self._account)))
+
     def learned(self, outcome: Outcome) -> None:
         self._in_flight.learned(outcome)
+        self.protector.calls.learned(outcome)
+        self._account.on_outcome(outcome)
 
     def lost_touch(self) -> None:
         self._in_flight.lost_touch(self._account.received_ns)
+        self.protector.calls.lost_touch(self._account.received_ns)
+
+    def saw_order(self, order: Order) -> None:
+        self.protector.calls.saw_order(order)
+
+    def protect(self, step: Step, wish: Protect) -> None:
+        """Take in how a rule wants a position protected."""
+        self.protector.wished(step, wish, is_observing=self._is_observing)
 
     def saw_snapshot(self, event: SnapshotTaken, step: Step) -> None:
         """Advance proofs by a snapshot the account has just taken in; an unreadable one proves nothing."""
         self._in_flight.snapshot_answered(event.requested_ns)
-        if event.positions is None or event.orders is None or not (self._open or self._in_flight.entries):
+        is_idle = not (self._open or self._in_flight.entries or self.protector.calls)
+        if event.positions is None or event.orders is None or is_idle:
             return
         shown = Shown.of(event.positions, event.orders, self._account.contracts)
-        self._in_flight.saw_snapshot(event.requested_ns, shown.differing(self._account))
+        differing = shown.differing(self._account)
+        self._in_flight.saw_snapshot(event.requested_ns, differing)
+        self.protector.calls.saw_snapshot(event.requested_ns, differing)
         for key, work in list(self._open.items()):
             work = self._looked(work, self._account.received_ns)
             proof, is_complete = after_snapshot(
@@ -161,32 +194,44 @@ class Enforcer:
         self.wake_ns = None
         if self._account.lockouts:
             self._uphold_lockouts(step)
-        if not self._open and not self._in_flight.entries and self._account.doubtful_since_ns() is None:
+        if not self._is_observing:
+            self.protector.adopt_orphans(step)
+        is_idle = not (self._open or self._in_flight.entries or self.protector.calls)
+        if is_idle and self._account.doubtful_since_ns() is None:
             return
         for key, work in self._open.items():
             self._open[key] = self._looked(work, now_ns)
         if not self._is_observing:
             planned = plan(self._demands(), self._account, self._in_flight, step.action_ids, now_ns)
+            for action in planned.actions:
+                if isinstance(action, ClosePosition | ReducePosition):
+                    self._account.closes(action)
             step.actions.extend(planned.actions)
             self._wake(planned.wake_ns)
+            self._wake(self.protector.act(step, self._demands(), now_ns))
         self._ask_for_snapshot(step, now_ns)
 
     def _demands(self) -> list[tuple[str, Goal]]:
         """(intent id, goal) of what is being worked on, oldest first."""
-        return [(work.intent.id, work.intent.goal) for work in self._open.values() if not _is_latched(work)]
+        return [(work.intent.id, work.intent.goal) for work in self._open.values() if not is_latched(work)]
 
     def _looked(self, work: OpenIntent, now_ns: int) -> OpenIntent:
         """The work after a look at the account: whether its goal is reached, or lost again."""
         proof = looked(work.proof, self._is_reached(work), now_ns)
-        return work if proof is work.proof else OpenIntent(_marked(work, proof), proof)
+        return work if proof is work.proof else OpenIntent(marked(work, proof), proof)
 
     def _is_reached(self, work: OpenIntent) -> bool:
-        return _is_latched(work) or is_met(work.intent.goal, self._account)
+        goal = work.intent.goal
+        if isinstance(goal, Protected):
+            return self.protector.is_reached(goal)
+        return is_latched(work) or is_met(goal, self._account)
 
     def _is_shown(self, work: OpenIntent, shown: Shown) -> bool:
         """Whether a snapshot bears out that the goal is, or for a latched one was, reached."""
         goal = work.intent.goal
-        return is_met(goal, shown) or (_is_latched(work) and not is_met(goal, self._account))
+        if isinstance(goal, Protected):
+            return is_over(goal, shown) and is_over(goal, self._account)
+        return is_met(goal, shown) or (is_latched(work) and not is_met(goal, self._account))
 
     def _uphold_lockouts(self, step: Step) -> None:
         for lockout in self._account.lockouts:
@@ -198,7 +243,7 @@ class Enforcer:
                 self._violated.discard(key)
             elif not self._is_observing or key not in self._violated:
                 self._violated.add(key)
-                recorded = [(item.id, item.goal) for item in step.intents.values() if _is_observed(item)]
+                recorded = [(item.id, item.goal) for item in step.intents.values() if is_observed(item)]
                 if not is_demanded(goal, merge([*self._demands(), *recorded], self._account), self._account):
                     self._open_under_lockout(step, lockout, goal)
 
@@ -228,12 +273,13 @@ class Enforcer:
     def _ask_for_snapshot(self, step: Step, now_ns: int) -> None:
         """Ask for a snapshot when it would prove a goal or settle a doubt; at most one is under way."""
         acted_ns = self._in_flight.acted_ns
-        wanted = [next_snapshot_ns(work.proof, acted_ns, self._pacing) for work in self._open.values()]
-        wanted.append(self._in_flight.doubtful_from_ns())
+        works = [work for work in self._open.values() if not isinstance(work.intent.goal, Protected)]
+        wanted = [next_snapshot_ns(work.proof, acted_ns, self._pacing) for work in works]
+        wanted += [self._in_flight.doubtful_from_ns(), self.protector.calls.doubtful_from_ns()]
         doubtful_since_ns = self._account.doubtful_since_ns()
         if doubtful_since_ns is not None:
             wanted.append(doubtful_since_ns + self._pacing.doubt_ns)
-        if self._open and self._account.unknown_contracts():
+        if works and self._account.unknown_contracts():
             wanted.append(now_ns)
         due_ns = min((at for at in wanted if at is not None), default=None)
         if due_ns is None:
@@ -257,7 +303,7 @@ class Enforcer:
     def _join(self, step: Step, key: IntentKey, work: OpenIntent, breach: Breach, goal: Goal) -> None:
         """Let a breach that still holds, or holds again, go on with the intent it opened."""
         intent, proof = work.intent, work.proof
-        if _is_contained(goal, intent.goal):
+        if is_contained(goal, intent.goal):
             goal = intent.goal
         is_lower_worse = intent.measured <= intent.limit
         worst = min(intent.worst, breach.measured) if is_lower_worse else max(intent.worst, breach.measured)
@@ -265,7 +311,7 @@ class Enforcer:
             proof = Proof()
         elif goal != intent.goal:
             proof = Proof(proof.reached_ns)
-        joined = replace(_marked(work, proof), worst=worst, goal=goal)
+        joined = replace(marked(work, proof), worst=worst, goal=goal)
         self._open[key] = OpenIntent(joined, proof)
         if goal != intent.goal:
             step.intents[intent.id] = joined
@@ -318,12 +364,14 @@ class Enforcer:
             in_flight=self._in_flight.memory,
             violated=sorted(self._violated, key=str),
             wake_ns=self.wake_ns,
+            protector=self.protector.memory,
         )
 
     def load(self, image: EnforcerImage) -> None:
         self._open = {(work.intent.rule, work.intent.code, work.intent.scope): work for work in image.open}
         self._account.lockouts = image.lockouts
         self._in_flight = InFlight(self._pacing, image.in_flight)
+        self.protector = Protector(self._account, self._pacing, self, image.protector)
         self._violated = set(image.violated)
         self.wake_ns = image.wake_ns
 
@@ -338,33 +386,17 @@ class Enforcer:
             if isinstance(intent.goal, SizesAtMost):
                 for target in intent.goal.targets:
                     self._in_flight.suspect(target.contract_id, intent.id)
+            elif isinstance(intent.goal, Protected):
+                self.protector.calls.suspect(intent.goal.contract_id, intent.id)
+        if is_behind and not self._is_observing:
+            # What was sent for them is not known either; the orders it became are still not the trader's.
+            for contract_id, demanded in merge(self._demands(), self._account).sizes.items():
+                size = abs(self._account.holdings[contract_id].net_contracts) - demanded.most
+                self._account.closes(ReducePosition("", demanded.intent_id, contract_id, size))
 
     def shift(self, by_ns: int) -> None:
         """Move every local time: the local clock has been set."""
         self._in_flight.shift(by_ns)
+        self.protector.calls.shift(by_ns)
         self._open = {key: OpenIntent(work.intent, shifted(work.proof, by_ns)) for key, work in self._open.items()}
         self.wake_ns = None if self.wake_ns is None else self.wake_ns + by_ns
-
-
-def _marked(work: OpenIntent, proof: Proof) -> Intent:
-    """The intent with what the new proof says about it: reached for the first time, or lost again."""
-    intent = work.intent
-    if proof.reached_ns is None:
-        return intent if work.proof.reached_ns is None else replace(intent, reentries=intent.reentries + 1)
-    return intent if intent.reached_ns is not None else replace(intent, reached_ns=proof.reached_ns)
-
-
-def _is_latched(work: OpenIntent) -> bool:
-    """Whether a size was brought down already: what follows is judged by the rule, not by the old target."""
-    return work.proof.reached_ns is not None and isinstance(work.intent.goal, SizesAtMost)
-
-
-def _is_observed(intent: Intent) -> bool:
-    return intent.state is IntentState.OBSERVED
-
-
-def _is_contained(goal: Goal, known: Goal) -> bool:
-    """Whether `goal` asks for nothing new: a breach that lasts names what is left of its positions."""
-    if not isinstance(goal, Closed) or not isinstance(known, Closed):
-        return goal == known
-    return goal.scope == known.scope and set(goal.position_ids) <= set(known.position_ids)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
+from risk_manager.domain.calendar import EMPTY, Calendar
 from risk_manager.domain.decision import NOTHING, Decision
 from risk_manager.domain.events import (
     AccountUpdated,
@@ -24,14 +24,14 @@ from risk_manager.domain.events import (
     SnapshotTaken,
     TimerFired,
 )
-from risk_manager.domain.finding import Breach, Finding, Gauge, Release, Skipped, Unit, Warning
+from risk_manager.domain.finding import Breach, Finding, Gauge, Protect, Release, Skipped, Warning
 from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout
-from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.domain.trading_day import TradingDays
 from risk_manager.enforcement.pacing import Pacing
 from risk_manager.engine.account import AccountImage, AccountState
 from risk_manager.engine.enforcer import Enforcer, EnforcerImage
+from risk_manager.engine.slot import FindingKey, Slot, SlotImage
 from risk_manager.engine.step import Step
 from risk_manager.rules._base import Rule
 
@@ -51,50 +51,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     rules: tuple[Rule, ...]
     mode: Mode = Mode.ENFORCE
     pacing: Pacing = Pacing()
-
-
-RULE_FAILED = "RULE_FAILED"
-"""Code of the warning that a rule raised an exception; it is repeated at every step, and so reported once."""
-
-FindingKey = tuple[str, str, Scope]
-
-
-class Slot:
-    """A rule with what the engine keeps for it: its state, and what it reported last.
-
-    Attributes:
-        remedy: the rule's.   due_ns: its deadline in its present state (venue time).
-        is_quiet: its last step found nothing and skipped nothing.
-    """
-
-    __slots__ = ("due_ns", "is_quiet", "name", "remedy", "reported", "rule", "skips", "state")
-
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-        self.name = rule.name
-        self.remedy = rule.remedy
-        self.state: Any = rule.initial_state()
-        self.due_ns = rule.deadline_ns(self.state)
-        self.is_quiet = True
-        self.reported: frozenset[FindingKey] = frozenset()
-        self.skips: tuple[Skipped, ...] = ()
-
-    def take_over(self, state: Any, reported: Iterable[FindingKey], skips: tuple[Skipped, ...]) -> None:
-        """Go on where another slot of the rule stopped."""
-        self.state, self.reported, self.skips = state, frozenset(reported), skips
-        self.due_ns = self.rule.deadline_ns(state)
-        self.is_quiet = not (reported or skips)
-
-    def advance(self, state: Any) -> None:
-        """Take the state a step has led to."""
-        self.due_ns = self.rule.deadline_ns(state)
-        self.state = state
-
-
-class SlotImage(msgspec.Struct):
-    state: msgspec.Raw
-    reported: list[FindingKey]
-    skips: tuple[Skipped, ...]
+    calendar: Calendar = EMPTY
 
 
 class EngineImage(msgspec.Struct):
@@ -138,7 +95,7 @@ class Engine:
         self._trusted_ns = 0
         self._trusted_received_ns = 0
         self._turn_ns = 0
-        self.account = AccountState(settings.account_id, settings.days)
+        self.account = AccountState(settings.account_id, settings.days, settings.calendar)
         self.enforcer = Enforcer(self.account, settings.pacing, is_observing=settings.mode is Mode.OBSERVE)
         self._slots: list[Slot] = []
         self._listeners: dict[type, list[Slot]] = {}
@@ -160,8 +117,8 @@ class Engine:
         for rule in rules:
             slot = Slot(rule)
             old = before.get(rule.name)
-            if old is not None and type(old.state) is type(slot.state):
-                slot.take_over(old.state, old.reported, old.skips)
+            if old is not None:
+                slot.follow(old)
             self._slots.append(slot)
         self._listeners = {
             kind: [slot for slot in self._slots if kind in _WAKE_EVERY_RULE or kind in slot.rule.listens_to]
@@ -198,10 +155,12 @@ class Engine:
         for slot in self._listeners[kind]:
             try:
                 state, found = slot.rule.step(slot.state, event, account)
+                if found:
+                    slot.check(found)
                 if state is not slot.state:
                     slot.advance(state)
             except Exception as error:  # noqa: BLE001  # one faulty rule must not stop the others (design law 9)
-                found = (_failed(slot.name, error),)
+                found = slot.failed(error)
             if found or not slot.is_quiet:
                 step = step or Step(self._decision_id())
                 self._absorb(step, slot, found)
@@ -224,7 +183,16 @@ class Engine:
 
     def gauges(self) -> tuple[tuple[str, Gauge], ...]:
         """(rule, gauge) of every limit, in the order of the rules; for screens."""
-        return tuple((slot.name, gauge) for slot in self._slots for gauge in slot.rule.gauges(slot.state, self.account))
+        return tuple((slot.name, gauge) for slot in self._slots for gauge in slot.gauges(self.account))
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules in force."""
+        return self._settings.rules
+
+    def failures(self) -> dict[str, int]:
+        """How often rules did something wrong since they began, by their names; only those that did."""
+        return {slot.name: slot.failures for slot in self._slots if slot.failures}
 
     def _decision_id(self) -> str:
         return f"{self.account.id}-{self._sequence + 1}"
@@ -236,8 +204,12 @@ class Engine:
             self.account.turn_day(day)
         step = Step(self._decision_id())
         self.enforcer.expire(step, self._trusted_ns)
+        self.enforcer.disown(step, self._slot_names())
         self._turn_ns = self._next_turn_ns()
         return step
+
+    def _slot_names(self) -> frozenset[str]:
+        return frozenset(slot.name for slot in self._slots)
 
     def _next_turn_ns(self) -> int:
         ends = [lockout.until_ns for lockout in self.account.lockouts if lockout.until_ns is not None]
@@ -252,6 +224,7 @@ class Engine:
                 self.account.on_position(event)
             case OrderUpdated():
                 self.account.on_order(event)
+                self.enforcer.saw_order(event.order)
             case AccountUpdated():
                 self.account.on_account(event)
             case SnapshotTaken():
@@ -266,6 +239,8 @@ class Engine:
                 self.account.lost_stream()
             case TimerFired():
                 self._estimate_now(event.received_ns)
+            case RulesChanged() if self._trusted_ns:
+                self.enforcer.disown(step, self._slot_names())
             case OperatorCommand(command="flatten", operator=operator):
                 self.enforcer.flatten(step, operator)
 
@@ -299,13 +274,17 @@ class Engine:
                     skips.append(item)
                 case Release(scope=scope, reason=reason):
                     self.enforcer.release(step, slot.name, scope, reason, self._trusted_ns)
+                case Protect():
+                    # Not among the reported: it stays in force until the rule says otherwise or the position ends.
+                    self.enforcer.protect(step, item)
                 case Warning():
-                    key = ("warning", item.code, item.scope)
+                    key: FindingKey = ("warning", item.code, item.scope, None)
                     if key not in slot.reported:
                         step.findings.append(item)
                     keys.add(key)
                 case Breach():
-                    key = ("breach", item.code, item.scope)
+                    # A lockout with another end of its own is something new to say.
+                    key = ("breach", item.code, item.scope, item.until_ns)
                     self.enforcer.breached(step, item, slot.remedy, is_fresh=key not in slot.reported)
                     keys.add(key)
         if tuple(skips) != slot.skips:
@@ -337,12 +316,7 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """Everything the engine remembers; `restore` with the same settings continues as if never stopped."""
-        slots = {
-            slot.name: SlotImage(
-                msgspec.Raw(msgspec.msgpack.encode(slot.state)), sorted(slot.reported, key=str), slot.skips
-            )
-            for slot in self._slots
-        }
+        slots = {slot.name: seat for slot in self._slots if (seat := slot.image()) is not None}
         image = EngineImage(
             self._sequence,
             self._trusted_ns,
@@ -390,16 +364,5 @@ class Engine:
         self.enforcer.load(image.enforcer)
         for slot in self._slots:
             known = image.slots.get(slot.name)
-            if known is None:
-                continue
-            try:
-                state = msgspec.msgpack.decode(known.state, type=type(slot.state))
-            except msgspec.ValidationError:
-                # The rule has changed since: its old state means nothing to it, and it starts afresh.
-                continue
-            slot.take_over(state, known.reported, known.skips)
-
-
-def _failed(rule: str, error: Exception) -> Warning:
-    evidence = (("error", f"{type(error).__name__}: {error}"),)
-    return Warning(rule, RULE_FAILED, 0, 0, Unit.NONE, ACCOUNT, evidence)
+            if known is not None:
+                slot.load(known)

@@ -1,7 +1,8 @@
 """One file per account rule; modules are found by name.
 
-`RULES` maps the names to the rule classes, `build_rules` makes rules of a trader's options. In a program the classes
-under their everyday names take a trader's options: `DailyLossRule(limit=-1000, action="flatten")`.
+`RULES` maps the names to the rule classes, `build_rules` makes rules of a trader's options. In a program the rules
+under their everyday names take a trader's options: `DailyLossRule(limit=-1000, action="flatten")`; around them go
+`warned(rule, 50, 80)`, `during(schedule, rule)`, `all_of`, `any_of`, `not_` and `named(rule, "evaluation")`.
 """
 
 import pkgutil
@@ -9,16 +10,25 @@ from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
 
-from risk_manager.rules._base import Rule
-from risk_manager.rules._options import (
-    Fault,
-    Option,
-    OptionsInvalid,
-    build_rule,
-    describe,
-    nearest,
+from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy, Rule
+from risk_manager.rules._compose import (
+    Waiting,
+    all_of,
+    any_of,
+    class_of,
+    core_of,
+    during,
+    kind_of,
+    named,
+    not_,
     options_of,
+    schedules_of,
+    sections,
+    tightened,
+    warned,
 )
+from risk_manager.rules._compose.sections import common_options
+from risk_manager.rules._options import Fault, Option, OptionsInvalid, build_rule, describe
 from risk_manager.rules.daily_realized_loss import DailyRealizedLoss
 from risk_manager.rules.daily_unrealized_loss import DailyUnrealizedLoss
 from risk_manager.rules.max_contracts import MaxContracts
@@ -44,33 +54,20 @@ def _found() -> Mapping[str, type[Rule]]:
 RULES: Mapping[str, type[Rule]] = _found()
 
 
-def build_rules(options: Mapping[str, Mapping[str, object]]) -> tuple[Rule, ...]:
-    """The enabled rules in the order of their names, from options by rule name.
+def build_rules(
+    options: Mapping[str, Mapping[str, object]], classes: Mapping[str, type[Rule]] = RULES
+) -> tuple[Rule, ...]:
+    """The enabled rules in the order of their sections' names; `rules/_compose/sections.py` says how they are written.
 
-    A rule with `enabled: false` is checked and left out. Options one rule takes from another are filled in.
+    A section with `enabled: false` is checked and left out. Options one rule takes from another are filled in.
+
+    Args:
+        classes: the rules there are, by name.
 
     Raises:
-        OptionsInvalid: with every fault of every rule at once.
+        OptionsInvalid: with every fault of every section at once.
     """
-    faults: list[Fault] = []
-    rules: list[Rule] = []
-    for name in sorted(options):
-        rule_class = RULES.get(name)
-        if rule_class is None:
-            faults.append(Fault(name, nearest(name, list(RULES))))
-            continue
-        own = options[name]
-        linked = getattr(rule_class, "linked", None)
-        try:
-            rule = build_rule(rule_class, linked(dict(own), options) if linked is not None else own)
-        except OptionsInvalid as invalid:
-            faults.extend(Fault(f"{name}.{fault.option}", fault.message) for fault in invalid.faults)
-        else:
-            if own.get("enabled", True):
-                rules.append(rule)
-    if faults:
-        raise OptionsInvalid("rules", tuple(faults))
-    return tuple(rules)
+    return sections.build_rules(options, classes)
 
 
 def DailyLossRule(**options: object) -> DailyRealizedLoss:
@@ -102,17 +99,59 @@ def SymbolBlocksRule(**options: object) -> SymbolBlocks:
     return build_rule(SymbolBlocks, options)
 
 
+def StopLossRule(**options: object) -> Rule:
+    """The rule no_stop_loss_grace with a trader's options (`require_within_seconds=60`)."""
+    return build_rule(RULES["no_stop_loss_grace"], options)
+
+
+def FrequencyRule(**options: object) -> Rule:
+    """The rule trade_frequency_limit with a trader's options (`limits={"per_minute": 3}`)."""
+    return build_rule(RULES["trade_frequency_limit"], options)
+
+
+def SessionRule(**options: object) -> Rule:
+    """The rule session_block_outside with a trader's options (`start="09:30", end="16:00"`)."""
+    return build_rule(RULES["session_block_outside"], options)
+
+
+def DrawdownRule(**options: object) -> Rule:
+    """The rule drawdown with a trader's options (`max_drawdown=2000`)."""
+    return build_rule(RULES["drawdown"], options)
+
+
+def VelocityRule(**options: object) -> Rule:
+    """The rule velocity with a trader's options (`max_loss=200, window_seconds=60`)."""
+    return build_rule(RULES["velocity"], options)
+
+
+def ConcentrationRule(**options: object) -> Rule:
+    """The rule concentration with a trader's options (`max_pct=60`)."""
+    return build_rule(RULES["concentration"], options)
+
+
+def LeverageRule(**options: object) -> Rule:
+    """The rule leverage with a trader's options (`max_ratio=10`)."""
+    return build_rule(RULES["leverage"], options)
+
+
 DailyRealizedLossRule = DailyLossRule
 MaxContractsRule = MaxPositionRule
 
 __all__ = [
     "RULES",
+    "ConcentrationRule",
     "DailyLossRule",
     "DailyRealizedLoss",
     "DailyRealizedLossRule",
     "DailyUnrealizedLoss",
     "DailyUnrealizedLossRule",
+    "Demand",
+    "DrawdownRule",
     "Fault",
+    "FrequencyRule",
+    "LeverageRule",
+    "LockTerms",
+    "LockUntil",
     "MaxContracts",
     "MaxContractsPerInstrument",
     "MaxContractsPerInstrumentRule",
@@ -120,11 +159,28 @@ __all__ = [
     "MaxPositionRule",
     "Option",
     "OptionsInvalid",
+    "Remedy",
     "Rule",
+    "SessionRule",
+    "StopLossRule",
     "SymbolBlocks",
     "SymbolBlocksRule",
+    "VelocityRule",
+    "Waiting",
+    "all_of",
+    "any_of",
     "build_rule",
     "build_rules",
+    "class_of",
+    "common_options",
+    "core_of",
     "describe",
+    "during",
+    "kind_of",
+    "named",
+    "not_",
     "options_of",
+    "schedules_of",
+    "tightened",
+    "warned",
 ]

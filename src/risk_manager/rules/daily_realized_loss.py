@@ -23,9 +23,16 @@ valued: the rule then judges what is known and reports that it could not see eve
 when it ends, the account is locked again. It cannot be permanent. `unlock_if_recovered: true` ends the lock when the
 result is inside the limit again (a voided fill, or a pause that came back); by default nothing but its end does.
 
-`warn_at_pct: [50, 80]` warns when so much of the limit is used, each level once per trading day.
 `cancel_orders` and `close_all` exist for older configurations and must be true: a resting order would reopen what was
-closed. Older spellings are understood: `loss_limit`, `max_daily_loss`, `lockout_until`, `lockout_duration`.
+closed.
+
+Example: `limit: 500`. The day's closed trades have lost 320 dollars with fees, and an open position is down 175: that
+is 495, and nothing happens. One tick further down on 4 MES (5 dollars) it is 500: the account is locked until the
+trading day ends, the position is closed and all orders are cancelled.
+
+What it does not do: it does not stop the loss at 500. The market may move on while the position is being closed, and
+the day then ends a little beyond the limit.
+Older spellings are understood: `loss_limit`, `max_daily_loss`, `lockout_until`, `lockout_duration`.
 """
 
 from collections.abc import Mapping
@@ -35,20 +42,13 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from risk_manager.domain.account import AccountView
+from risk_manager.domain.day_budget import DayBasis, day_result_micros, open_losses_micros
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated, QuoteUpdated
-from risk_manager.domain.finding import Breach, Finding, Gauge, Release, Skipped, Unit, Warning
+from risk_manager.domain.finding import Breach, Finding, Gauge, Release, Skipped, Unit
 from risk_manager.domain.lockout import OnLock
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.rules._base import Demand, LockTerms, Remedy
 from risk_manager.rules._options import Fault, dollars_text
-
-
-class Basis(StrEnum):
-    """What is measured; see the module's text."""
-
-    REALIZED = "realized"
-    REALIZED_PLUS_UNREALIZED = "realized_plus_unrealized"
-    COMPOSITE = "composite"
 
 
 class Action(StrEnum):
@@ -58,18 +58,9 @@ class Action(StrEnum):
 
 
 # Looked up once: an enum member is found through its metaclass, which the quote path would pay for on every event.
-_REALIZED = Basis.REALIZED
-_COMPOSITE = Basis.COMPOSITE
+_REALIZED = DayBasis.REALIZED
+_COMPOSITE = DayBasis.COMPOSITE
 _ELSEWHERE = "belongs to the account, not to a rule: set the trading day under the account's reset"
-
-Percent = Annotated[int, msgspec.Meta(ge=1, le=99)]
-
-
-class Day(msgspec.Struct, frozen=True, gc=False):
-    """The highest level already warned about in a trading day."""
-
-    label: str = ""
-    warned_pct: int = 0
 
 
 class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,27 +68,22 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         limit_micros: magnitude of the loss.   lockout: None does not lock, so a new position is judged afresh.
-        warn_at_pct: percents of the limit, lowest first.
     """
 
     name: ClassVar[str] = "daily_realized_loss"
     listens_to: ClassVar[frozenset[type]] = frozenset({PositionUpdated, FillReceived, QuoteUpdated})
-    example: ClassVar[Mapping[str, object]] = {"limit": -500, "warn_at_pct": [50, 80]}
+    example: ClassVar[Mapping[str, object]] = {"limit": -500}
     aliases: ClassVar[Mapping[str, str]] = {"loss_limit": "limit", "max_daily_loss": "limit"}
     elsewhere: ClassVar[Mapping[str, str]] = {"reset_time": _ELSEWHERE, "timezone": _ELSEWHERE}
 
     limit_micros: Annotated[int, msgspec.Meta(gt=0)]
-    basis: Basis = Basis.REALIZED_PLUS_UNREALIZED
+    basis: DayBasis = DayBasis.REALIZED_PLUS_UNREALIZED
     inclusive: bool = True
     include_fees: bool = True
     action: Action = Action.FLATTEN
     lockout: LockTerms | None = LockTerms()
     cancel_orders: bool = True
-    warn_at_pct: tuple[Percent, ...] = ()
     unlock_if_recovered: bool = False
-
-    def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "warn_at_pct", tuple(sorted(set(self.warn_at_pct))))
 
     @property
     def remedy(self) -> Remedy:
@@ -110,22 +96,23 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
             case Action.ALERT:
                 return Remedy(Demand.ALERT)
 
-    def initial_state(self) -> Day:
-        return Day()
-
-    def deadline_ns(self, state: Day) -> None:
+    def initial_state(self) -> None:
         return None
 
-    def step(self, state: Day, event: Event, account: AccountView) -> tuple[Day, tuple[Finding | Skipped, ...]]:
-        result = self._result(account)
-        if account.unpriced and self.basis is not _REALIZED:
-            return self._judge(state, result, account)
-        if not account.lockouts and (result >= 0 or not self._is_near(result)):
-            return state, ()
-        return self._judge(state, result, account)
+    def deadline_ns(self, state: None) -> None:
+        return None
 
-    def gauges(self, state: Day, account: AccountView) -> tuple[Gauge, ...]:
-        return (Gauge("day loss", max(0, -self._result(account)), self.limit_micros, Unit.MICROS),)
+    def step(self, state: None, event: Event, account: AccountView) -> tuple[None, tuple[Finding | Skipped, ...]]:
+        result = day_result_micros(account, self.basis, self.include_fees)
+        if account.unpriced and self.basis is not _REALIZED:
+            return None, self._judge(result, account)
+        if result > -self.limit_micros and not account.lockouts:
+            return None, ()
+        return None, self._judge(result, account)
+
+    def gauges(self, state: None, account: AccountView) -> tuple[Gauge, ...]:
+        result = day_result_micros(account, self.basis, self.include_fees)
+        return (Gauge("day loss", max(0, -result), self.limit_micros, Unit.MICROS),)
 
     def contradictions(self) -> tuple[Fault, ...]:
         faults = []
@@ -143,21 +130,9 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
             faults.append(Fault("close_all", "must be true: a daily loss ends all trading; choose an action instead"))
         return options
 
-    def _result(self, account: AccountView) -> int:
-        """The day's result on the rule's basis."""
-        result = account.realized_micros - (account.fees_micros if self.include_fees else 0)
-        if self.basis is _REALIZED:
-            return result
-        return result + (_open_losses(account) if self.basis is _COMPOSITE else account.unrealized_micros)
-
-    def _is_near(self, result: int) -> bool:
-        """Whether the lowest warning level, or the limit, is reached; multiplied out so that no division rounds."""
-        lowest_pct = self.warn_at_pct[0] if self.warn_at_pct else 100
-        return -100 * result >= self.limit_micros * lowest_pct
-
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _judge(self, state: Day, result: int, account: AccountView) -> tuple[Day, tuple[Finding | Skipped, ...]]:
+    def _judge(self, result: int, account: AccountView) -> tuple[Finding | Skipped, ...]:
         found: list[Finding | Skipped] = []
         is_partial = self.basis is not _REALIZED and bool(account.unpriced)
         if is_partial:
@@ -167,32 +142,10 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
             # While the rule's own lock holds a flat account there is nothing left to demand.
             if account.holdings or not own_locks:
                 found.append(self._breach(result, account))
-            return state, tuple(found)
+            return tuple(found)
         if self.unlock_if_recovered and not is_partial:
             found.extend(Release(self.name, lockout.scope, "recovered") for lockout in own_locks)
-        state, warning = self._warned(state, result, account)
-        if warning is not None:
-            found.append(warning)
-        return state, tuple(found)
-
-    def _warned(self, state: Day, result: int, account: AccountView) -> tuple[Day, Warning | None]:
-        """The warning for the highest level newly reached; those below it are passed with it."""
-        reached = [pct for pct in self.warn_at_pct if -100 * result >= self.limit_micros * pct]
-        warned_pct = state.warned_pct if state.label == account.day.label else 0
-        if not reached or reached[-1] <= warned_pct:
-            return state, None
-        pct = reached[-1]
-        warning = Warning(
-            self.name,
-            # The level is part of the code: two levels in a row are two findings.
-            f"DAILY_LOSS_{pct}_PCT",
-            result,
-            -self.limit_micros,
-            Unit.MICROS,
-            ACCOUNT,
-            self._evidence(account),
-        )
-        return Day(account.day.label, pct), warning
+        return tuple(found)
 
     def _breach(self, result: int, account: AccountView) -> Breach:
         return Breach(
@@ -210,17 +163,7 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
         if self.include_fees:
             parts.append(("fees", dollars_text(account.fees_micros)))
         if self.basis is _COMPOSITE:
-            parts.append(("open_losses", dollars_text(_open_losses(account))))
+            parts.append(("open_losses", dollars_text(open_losses_micros(account))))
         elif self.basis is not _REALIZED:
             parts.append(("unrealized", dollars_text(account.unrealized_micros)))
         return tuple(parts)
-
-
-def _open_losses(account: AccountView) -> int:
-    """The sum of the losing holdings in micros, <= 0; unpriced ones count nothing."""
-    losses = 0
-    for holding in account.holdings.values():
-        floating = holding.unrealized_micros
-        if floating is not None and floating < 0:
-            losses += floating
-    return losses

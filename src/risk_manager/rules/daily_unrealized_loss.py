@@ -35,6 +35,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 
 from risk_manager.domain.account import AccountView, HoldingView
+from risk_manager.domain.day_budget import loss_room_micros
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated, QuoteUpdated
 from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT, Scope
@@ -317,8 +318,7 @@ class DailyUnrealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
         limit = composite.realized_limit_micros
         if not composite.enabled or not composite.respect_realized_limit or limit is None:
             return None
-        fees = account.fees_micros if composite.include_fees else 0
-        return limit + account.realized_micros - fees
+        return loss_room_micros(limit, account, include_fees=composite.include_fees)
 
     def _is_reached(self, floating: int, limit: int) -> bool:
         return floating < -limit or (self.inclusive and floating == -limit)

@@ -199,7 +199,7 @@ class Demo:
             {
                 "max_contracts": {"limit": MOST_CONTRACTS, "count_type": "gross"},
                 "max_contracts_per_instrument": {"limits": dict.fromkeys(self._roots, MOST_PER_CONTRACT)},
-                "daily_realized_loss": {"limit": -DAY_LOSS_USD, "warn_at_pct": [50, 80]},
+                "daily_realized_loss": {"limit": -DAY_LOSS_USD, "warn_at": [50, 80]},
                 "daily_unrealized_loss": {"loss_limit": -OPEN_LOSS_USD},
                 "symbol_blocks": {"blocked_symbols": [self._banned]},
             }

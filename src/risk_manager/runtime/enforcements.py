@@ -6,7 +6,7 @@ import msgspec
 
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.finding import Unit
-from risk_manager.domain.intent import Intent, IntentState
+from risk_manager.domain.intent import Intent, IntentState, Protected
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.scope import Scope
 from risk_manager.engine.account import AccountState
@@ -77,6 +77,9 @@ class EnforcementLog:
     def take(self, decision: Decision, timing: Timing, account: AccountState) -> None:
         """Fold a decision in; `account` is the account right after it."""
         for intent in decision.intents:
+            if isinstance(intent.goal, Protected):
+                # Nothing was broken, and it lasts as long as its position.
+                continue
             record = self._open.pop(intent.id, None) or _begun(intent, decision, timing, account)
             if intent.state is IntentState.OPEN:
                 self._open[intent.id] = record

@@ -1,6 +1,7 @@
 """One guarded account at work: events in, decisions committed, actions sent, outcomes back in."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -15,6 +16,7 @@ from risk_manager.domain.events import (
     Event,
     Link,
     QuoteUpdated,
+    RulesChanged,
     SnapshotTaken,
     TimerFired,
 )
@@ -23,9 +25,11 @@ from risk_manager.engine import Engine, EngineSettings
 from risk_manager.ports.clock import Clock
 from risk_manager.ports.journal import Journal, JournalConflict, JournalUnavailable, Recovered
 from risk_manager.ports.venue import Venue
+from risk_manager.rules import Rule
 from risk_manager.runtime.enforcements import EnforcementLog, Timing
 from risk_manager.runtime.health import GuardState, Health
 from risk_manager.runtime.inbox import Inbox
+from risk_manager.runtime.rules_in_force import RulesInForce, Waiting
 
 COMMIT_BUDGET_S = 0.25
 """How long a commit may hold up the actions (design law 5): after that the guard acts from memory and says so."""
@@ -68,6 +72,7 @@ class Guard:
         *,
         poll_ns: int,
         listeners: tuple[DecisionListener, ...] = (),
+        in_force: RulesInForce | None = None,
     ) -> None:
         self.name = name
         self.engine = engine
@@ -80,6 +85,7 @@ class Guard:
         self._stopwatch = stopwatch
         self._poll_ns = poll_ns
         self._listeners = listeners
+        self._in_force = in_force
         self._inbox = Inbox()
         self._is_busy = False
         self._is_draining = False
@@ -89,6 +95,7 @@ class Guard:
         self._polls = 0
         self._has_read = False
         self._uncommitted: list[Decision] = []
+        self._next_rules: deque[tuple[Rule, ...]] = deque()
         self._calls: set[asyncio.Task[Any]] = set()
         self._duties: set[asyncio.Task[Any]] = set()
         self._timer_ns: int | None = None
@@ -109,11 +116,23 @@ class Guard:
         *,
         poll_ns: int,
         listeners: tuple[DecisionListener, ...] = (),
+        in_force: RulesInForce | None = None,
     ) -> "Guard":
         """A guard that continues where the journal's last one stopped: the same lockouts, the same open intents."""
         known = await journal.recover(settings.account_id)
         engine = _restored(settings, known)
-        return cls(name, engine, settings, venue, journal, clock, stopwatch, poll_ns=poll_ns, listeners=listeners)
+        return cls(
+            name,
+            engine,
+            settings,
+            venue,
+            journal,
+            clock,
+            stopwatch,
+            poll_ns=poll_ns,
+            listeners=listeners,
+            in_force=in_force,
+        )
 
     @property
     def account_id(self) -> str:
@@ -160,6 +179,25 @@ class Guard:
         if not self._is_busy and len(self._inbox):
             self._drain()
 
+    @property
+    def waiting_rules(self) -> tuple[Waiting, ...]:
+        """Changes of rules that are not in force before the next trading day."""
+        return self._in_force.waiting if self._in_force is not None else ()
+
+    def change_rules(self, rules: tuple[Rule, ...], revision: str) -> None:
+        """Put what is stricter about other rules in force now, and let the rest wait for the next trading day."""
+        if self._in_force is not None:
+            self._in_force.offer(rules, self.engine.account.day.label)
+            rules = self._in_force.rules
+            for change in self.waiting_rules:
+                log.warning("rule change waits for the next trading day", account=self.name, **_told(change))
+        self._put_in_force(rules, revision)
+
+    def _put_in_force(self, rules: tuple[Rule, ...], revision: str) -> None:
+        # The rules change where the event has its place among the others, not where somebody asked for it.
+        self._next_rules.append(rules)
+        self.deliver(RulesChanged(self.account_id, revision, 0, self._clock.now_ns()))
+
     async def stop(self) -> None:
         """Finish the step under way, save, and say what stays open. Lockouts stay; nothing is closed by stopping."""
         self._is_stopping = True
@@ -185,6 +223,8 @@ class Guard:
 
     def _handle(self, event: Event, arrived_ns: int) -> None:
         try:
+            if isinstance(event, RulesChanged) and self._next_rules:
+                self.engine.change_rules(self._next_rules.popleft())
             decision = self.engine.receive(event)
         except Exception as error:  # noqa: BLE001  # a bug of ours on one event must not end the guarding
             self._alarm(error)
@@ -203,7 +243,15 @@ class Guard:
         else:
             self._set_timer()
         if not isinstance(event, QuoteUpdated):
+            self._see_day()
             self._save_soon()
+
+    def _see_day(self) -> None:
+        """With a new trading day, known by the venue's clock, what waited for it comes into force."""
+        account = self.engine.account
+        if self._in_force is not None and account.now_ns and self._in_force.see_day(account.day.label):
+            log.info("looser rules in force with the new trading day", account=self.name)
+            self._put_in_force(self._in_force.rules, f"day {account.day.label}")
 
     def _drain(self) -> None:
         """Handle what waits. A step that needs no waiting ends in here again, and leaves the rest to the loop below."""
@@ -416,3 +464,7 @@ def _restored(settings: EngineSettings, known: Recovered) -> Engine:
         return Engine.restore(
             settings, None, sequence=known.sequence, lockouts=known.lockouts, intents=known.open_intents
         )
+
+
+def _told(change: Waiting) -> dict[str, str]:
+    return {"rule": change.rule, "option": change.option, "now": change.now, "then": change.then}

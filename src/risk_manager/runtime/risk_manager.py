@@ -11,12 +11,13 @@ import msgspec
 import structlog
 
 from risk_manager.config import AccountConfig, Credentials, GuardConfig, Secret, VenueConfig, build_trading_days
+from risk_manager.config.custom_rules import protocol_faults
 from risk_manager.config.load import FIRST_YEAR, LAST_YEAR
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.finding import Breach, Warning
 from risk_manager.domain.intent import IntentState
 from risk_manager.engine import Mode
-from risk_manager.rules import RULES, Fault, OptionsInvalid, Rule, build_rules
+from risk_manager.rules import RULES, Fault, OptionsInvalid, Rule, Waiting, build_rules, class_of
 from risk_manager.rules._options import nearest
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.enforcements import Timing
@@ -27,11 +28,17 @@ from risk_manager.runtime.wiring import build_daemon
 
 SHORTHANDS = {
     "max_daily_loss": ("daily_realized_loss", "limit"),
+    "max_daily_profit": ("daily_realized_profit", "target"),
     "max_unrealized_loss": ("daily_unrealized_loss", "loss_limit"),
     "max_contracts": ("max_contracts", "limit"),
+    "max_drawdown": ("drawdown", "max_drawdown"),
     "blocked_symbols": ("symbol_blocks", "blocked_symbols"),
+    "require_stop_loss": ("no_stop_loss_grace", "grace_period_seconds"),
 }
-"""What may stand in `rules` with a bare value: the rule and the option it means."""
+"""What may stand in `rules` with a bare value: the rule and the option it means.
+
+`require_stop_loss` is also switched by `True` (with the rule's own grace) and `False`.
+"""
 
 EVENTS = ("decision", "breach", "warning", "locked", "released", "verified", "anomaly_detected", "ai_alert")
 """Names for `RiskManager.on`. The last two belong to behaviour intelligence and do not occur without it."""
@@ -147,7 +154,12 @@ class RiskManager:
     @property
     def rules(self) -> tuple[Rule, ...]:
         """The rules in force."""
-        return self._config.accounts[0].rules
+        return self._daemon.guards[0].engine.rules if self._daemon is not None else self._config.accounts[0].rules
+
+    @property
+    def waiting_rules(self) -> tuple[Waiting, ...]:
+        """Changes of rules that are not in force before the next trading day."""
+        return self._daemon.guards[0].waiting_rules if self._daemon is not None else ()
 
     @property
     def status(self) -> AccountStatus | None:
@@ -155,20 +167,42 @@ class RiskManager:
         return self._daemon.status().accounts[0] if self._daemon is not None else None
 
     def add_rule(self, rule: Rule) -> None:
-        """Add a rule before `start`.
+        """Add a rule; of a running guard it is in force at once.
 
         Raises:
-            ValueError: a rule of that name is there already.
-            RuntimeError: the guard is running.
+            ValueError: a rule of that name is there already, or the object is no rule.
         """
+        if rule.name in {one.name for one in self._wanted}:
+            raise ValueError(
+                f"{rule.name} is there already; give each rule once, or another name: named(rule, 'other')"
+            )
+        problems = [fault for made in class_of(rule).values() for fault in protocol_faults(made)]
+        contradictions: tuple[Fault, ...] = getattr(rule, "contradictions", tuple)()
+        if problems or contradictions:
+            raise ValueError(f"{rule.name} {'; '.join([*problems, *map(str, contradictions)])}")
+        self._want((*self._wanted, rule))
+
+    def change_rules(self, rules: Mapping[str, object]) -> tuple[Waiting, ...]:
+        """Have other rules than now, written as for `create`; what waits for the next trading day is returned.
+
+        What is stricter is in force at once; the rest waits, a rule that is left out included. Before `start` nothing
+        waits.
+
+        Raises:
+            OptionsInvalid: every fault of the rules at once; nothing is changed.
+        """
+        self._want(build_rules(_options(rules)))
+        return self.waiting_rules
+
+    @property
+    def _wanted(self) -> tuple[Rule, ...]:
+        return self._config.accounts[0].rules
+
+    def _want(self, rules: tuple[Rule, ...]) -> None:
+        account = msgspec.structs.replace(self._config.accounts[0], rules=rules)
+        self._config = msgspec.structs.replace(self._config, accounts=(account,))
         if self._daemon is not None:
-            raise RuntimeError("add rules before start()")
-        if rule.name in {one.name for one in self.rules}:
-            raise ValueError(f"{rule.name} is there already; give each rule once")
-        account = self._config.accounts[0]
-        self._config = msgspec.structs.replace(
-            self._config, accounts=(msgspec.structs.replace(account, rules=(*account.rules, rule)),)
-        )
+            self._daemon.guards[0].change_rules(rules, "library")
 
     def on(self, name: str) -> Callable[[Handler], Handler]:
         """Decorate a handler of an event, plain or async; it may look and tell, and changes nothing about enforcement.
@@ -261,19 +295,22 @@ class RiskManager:
 
 
 def _options(rules: Mapping[str, object]) -> dict[str, Mapping[str, object]]:
-    """Options by rule name: shorthands spelled out, several for one rule put together."""
+    """Sections by name: shorthands spelled out, several for one rule put together."""
     found: dict[str, dict[str, object]] = {}
     faults: list[Fault] = []
     for key, value in rules.items():
-        if isinstance(value, Mapping):
-            found.setdefault(key, {}).update(value)
-        elif key in SHORTHANDS:
+        name, options = key, value
+        if not isinstance(value, Mapping) and key in SHORTHANDS:
             name, option = SHORTHANDS[key]
-            found.setdefault(name, {})[option] = value
-        elif key in RULES:
-            faults.append(Fault(key, "needs its options as a mapping, such as {'limit': 500}"))
-        else:
-            faults.append(Fault(key, nearest(key, [*RULES, *SHORTHANDS])))
+            is_switch = key == "require_stop_loss" and isinstance(value, bool)
+            options = {"enabled": value} if is_switch else {option: value}
+        if not isinstance(options, Mapping):
+            needs = "needs its options as a mapping, such as {'limit': 500}"
+            faults.append(Fault(key, needs if key in RULES else nearest(key, [*RULES, *SHORTHANDS])))
+            continue
+        section = found.setdefault(name, {})
+        faults.extend(Fault(key, f"says {option} of {name} again") for option in options if option in section)
+        section.update(options)
     if faults:
         raise OptionsInvalid("rules", tuple(faults))
     return dict(found)

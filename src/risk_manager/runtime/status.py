@@ -2,6 +2,7 @@
 
 import msgspec
 
+from risk_manager.config.calendar import running_out
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.finding import Gauge, Unit
 from risk_manager.domain.instrument import MICROS_PER_USD, NANOS_PER_UNIT
@@ -60,6 +61,15 @@ class LimitStatus(msgspec.Struct, frozen=True):
     unit: str
 
 
+class WaitingRule(msgspec.Struct, frozen=True):
+    """A change of a rule that comes into force with the next trading day; an empty option is the whole rule."""
+
+    rule: str
+    option: str
+    now: str
+    then: str
+
+
 class AccountStatus(msgspec.Struct, frozen=True):
     id: str
     name: str
@@ -79,6 +89,7 @@ class AccountStatus(msgspec.Struct, frozen=True):
     orders: tuple[OrderStatusLine, ...]
     lockouts: tuple[LockoutStatus, ...]
     limits: tuple[LimitStatus, ...]
+    waiting_rules: tuple[WaitingRule, ...]
     open_intents: int
     enforcements: tuple[Enforcement, ...]
     last_sequence: int
@@ -102,7 +113,7 @@ def account_status(guard: Guard, now_ns: int) -> AccountStatus:
         name=guard.name,
         mode=guard.settings.mode,
         state=guard.state,
-        missing=guard.health.missing,
+        missing=(*guard.health.missing, *_failing(guard), *running_out(account.calendar, account.now_ns)),
         trading_day=account.day.label,
         day_ends=iso(account.day.end_ns),
         venue_time=iso(account.now_ns) if account.now_ns else None,
@@ -116,11 +127,16 @@ def account_status(guard: Guard, now_ns: int) -> AccountStatus:
         orders=tuple(_order(order, account.contracts.get(order.contract_id)) for order in account.orders.values()),
         lockouts=tuple(_lockout(lockout, account.now_ns) for lockout in account.lockouts),
         limits=tuple(_limit(name, gauge) for name, gauge in guard.engine.gauges()),
+        waiting_rules=tuple(WaitingRule(one.rule, one.option, one.now, one.then) for one in guard.waiting_rules),
         open_intents=len(guard.engine.enforcer.open_intents),
         enforcements=guard.enforcements.records[-LAST_ENFORCEMENTS:],
         last_sequence=guard.engine.sequence,
         coalesced_quotes=guard.coalesced_quotes,
     )
+
+
+def _failing(guard: Guard) -> tuple[str, ...]:
+    return tuple(f"rule {name}: failed {count} times" for name, count in guard.engine.failures().items())
 
 
 def price(ticks: int | None, contract: Contract | None) -> float | None:

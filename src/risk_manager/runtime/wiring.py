@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 
 from risk_manager.config import AccountConfig, GuardConfig
+from risk_manager.config.calendar import build_calendar, prepare
 from risk_manager.domain.account import Account
-from risk_manager.domain.trading_day import TradingDays
 from risk_manager.enforcement.pacing import Pacing
 from risk_manager.engine import EngineSettings
 from risk_manager.persistence.sqlite_journal import SqliteJournal
@@ -14,6 +15,7 @@ from risk_manager.ports.clock import Clock
 from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.guard import DecisionListener, Guard
+from risk_manager.runtime.rules_in_force import RulesInForce
 from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
 
@@ -37,12 +39,14 @@ async def build_daemon(
     clock_lead_max_s: float | None = None,
     listeners: tuple[DecisionListener, ...] = (),
     on_listening: Callable[[int], None] | None = None,
+    directory: Path | None = None,
 ) -> Daemon:
     """A daemon for a configuration: the journal is open and recovered, the accounts are resolved.
 
     Args:
         clock: the system's where None.
         poll_s: by `clock`; stretched for many accounts so that polling stays within its share of the call budget.
+        directory: the configuration's, watched for changes; None watches nothing.
         clock_lead_max_s: how far venue stamps may run ahead of its HTTP Date; None takes the venue adapter's own.
 
     Raises:
@@ -54,23 +58,32 @@ async def build_daemon(
     settings = config.venue_settings()
     if clock_lead_max_s is not None:
         settings = replace(settings, clock_lead_max_s=clock_lead_max_s)
+    calendar = build_calendar()
+    prepare(calendar, [rule for account in config.accounts for rule in account.rules])
     venue = ProjectXVenue(settings, NetworkTransport(), clock)
     journal = await SqliteJournal.open(config.data_dir)
     try:
         account_ids = await _resolved(config.accounts, venue)
         poll_ns = int(max(poll_s, _fair_poll_s(len(account_ids))) * 1_000_000_000)
+        in_force = [
+            RulesInForce(config.data_dir, account_id, account.rules, config.rule_classes)
+            for account, account_id in zip(config.accounts, account_ids, strict=True)
+        ]
         guards = [
             await Guard.recovered(
                 account.label,
-                _settings(account, account_id, config.trading_days, pacing),
+                EngineSettings(
+                    account_id, config.trading_days, rules.rules, account.mode, pacing or Pacing(), calendar
+                ),
                 venue,
                 journal,
                 clock,
                 stopwatch_ns,
                 poll_ns=poll_ns,
                 listeners=listeners,
+                in_force=rules,
             )
-            for account, account_id in zip(config.accounts, account_ids, strict=True)
+            for account, account_id, rules in zip(config.accounts, account_ids, in_force, strict=True)
         ]
     except BaseException:
         await venue.close()
@@ -84,12 +97,10 @@ async def build_daemon(
         revision=config.revision,
         version=version("risk-manager"),
         api_port=config.api_port,
+        config=config,
+        directory=directory,
         on_listening=on_listening,
     )
-
-
-def _settings(account: AccountConfig, account_id: str, days: TradingDays, pacing: Pacing | None) -> EngineSettings:
-    return EngineSettings(account_id, days, account.rules, account.mode, pacing or Pacing())
 
 
 def _fair_poll_s(accounts: int) -> float:

@@ -5,11 +5,13 @@ from typing import Any
 
 import msgspec
 
+from risk_manager.config.calendar import build_calendar
 from risk_manager.domain.actions import Action
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import Event
 from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Warning
 from risk_manager.domain.lockout import Lockout
+from risk_manager.domain.trading_day import TradingDays
 from risk_manager.engine import Engine, EngineSettings, Mode
 from risk_manager.rules._base import Rule
 from risk_manager.testing.events import DAYS, Scenario
@@ -26,9 +28,15 @@ class Guarded:
         venue: makes the events.   decisions: everything the engine said, oldest first.
     """
 
-    def __init__(self, *rules: Rule, venue: Scenario | None = None, mode: Mode = Mode.ENFORCE) -> None:
+    def __init__(
+        self,
+        *rules: Rule,
+        venue: Scenario | None = None,
+        mode: Mode = Mode.ENFORCE,
+        days: TradingDays = DAYS,
+    ) -> None:
         self.venue = venue if venue is not None else Scenario()
-        self.settings = EngineSettings(self.venue.account_id, DAYS, rules, mode)
+        self.settings = EngineSettings(self.venue.account_id, days, rules, mode, calendar=build_calendar())
         self.engine = Engine(self.settings)
         self.decisions: list[Decision] = []
         self.feed(self.venue.snapshot())

@@ -13,6 +13,7 @@ from risk_manager.domain.actions import (
     ClosePosition,
     ModifyOrder,
     PlaceStop,
+    PlaceTarget,
     ReducePosition,
     TakeSnapshot,
 )
@@ -465,6 +466,24 @@ async def test_lists_accounts_or_says_why_not() -> None:
             "/api/Order/modify",
             {"accountId": int(ACCOUNT), "orderId": 3425270858, "stopPrice": 4490.75},
         ),
+        (
+            ModifyOrder("a", "i", ES, "3425270858", None, 17_963, 3),
+            "/api/Order/modify",
+            {"accountId": int(ACCOUNT), "orderId": 3425270858, "limitPrice": 4490.75, "size": 3},
+        ),
+        (
+            PlaceTarget("a", "i", ES, Side.BUY, 1, 17_962),
+            "/api/Order/place",
+            {
+                "accountId": int(ACCOUNT),
+                "contractId": ES,
+                "type": 1,
+                "side": 0,
+                "size": 1,
+                "limitPrice": 4490.5,
+                "customTag": "a",
+            },
+        ),
     ],
 )
 async def test_sends(action: Action, path: str, payload: dict[str, Any]) -> None:
@@ -483,6 +502,7 @@ async def test_sends(action: Action, path: str, payload: dict[str, Any]) -> None
         (ACCOUNT, ReducePosition("a", "i", ES, 0)),
         (ACCOUNT, CancelOrder("a", "i", ES, "not a number")),
         (ACCOUNT, PlaceStop("a", "i", MNQ, Side.SELL, 1, 5)),
+        (ACCOUNT, PlaceStop("a", "i", ES, Side.SELL, 0, 17_962)),
         ("PRAC-V2-1", ClosePosition("a", "i", ES)),
     ],
 )

@@ -13,6 +13,7 @@ What may be written follows from the fields of the rule's settings alone:
 | `int`, `bool`, `str`       | its name                        | a whole number, `true` or `false`, text               |
 | `tuple[X, ...]`, `Mapping` | its name                        | a list, a mapping                                     |
 | a `Struct`                 | its name                        | a mapping of its own options                          |
+| a `Schedule`               | its name                        | `exchange`, or a mapping, see `schedule.py`           |
 
 A rule class may add, all optional: `aliases` (other spelling to option), `elsewhere` (option to where it is set),
 `modernized(options, faults)` (rewrites spellings of other programs), `linked(own, others)` (takes values from other

@@ -18,6 +18,14 @@ from risk_manager.rules._options.fields import (
 )
 from risk_manager.rules._options.lock import gathered
 
+_WARNED = "belongs around the rule: warned(rule, 50, 80)"
+AROUND = {
+    "warn_at": _WARNED,
+    "warn_at_pct": _WARNED,
+    "schedule": "belongs around the rule: during(schedule, rule)",
+}
+"""Options every section of a configuration may have, which are no settings of the rule itself."""
+
 
 class Option(msgspec.Struct, frozen=True):
     """One option of a rule, as shown to a trader: its name, what may be written, and the default."""
@@ -50,6 +58,7 @@ def _normalized(rule_class: type[Rule], options: Mapping[str, object], faults: l
     """The options under their own names: other spellings, flat lock options and misplaced ones sorted out."""
     aliases: Mapping[str, str] = getattr(rule_class, "aliases", {})
     elsewhere: Mapping[str, str] = getattr(rule_class, "elsewhere", {})
+    its_own = {spelling for field in fields_of(rule_class) for spelling in spellings(field.name)}
     rest: dict[str, object] = {}
     for key, value in options.items():
         name = aliases.get(key, key)
@@ -58,6 +67,8 @@ def _normalized(rule_class: type[Rule], options: Mapping[str, object], faults: l
                 faults.append(Fault(key, "must be true or false"))
         elif key in elsewhere:
             faults.append(Fault(key, elsewhere[key]))
+        elif key in AROUND and key not in its_own:
+            faults.append(Fault(key, AROUND[key]))
         elif name in rest:
             written = [one for one in options if aliases.get(one, one) == name]
             faults.append(Fault(name, f"is said more than once: {', '.join(written)}"))

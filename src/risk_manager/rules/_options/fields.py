@@ -7,9 +7,12 @@ from typing import Any
 import msgspec
 import msgspec.inspect as types
 
+from risk_manager.domain.schedule import Schedule
 from risk_manager.rules._base import LockTerms
 from risk_manager.rules._options.faults import Fault, Refused
 from risk_manager.rules._options.lock import read_lock, spelled_lock
+from risk_manager.rules._options.schedule import MEANING as SCHEDULE_MEANING
+from risk_manager.rules._options.schedule import read_schedule, spelled_schedule
 from risk_manager.rules._options.values import (
     dollars_text,
     read_bool,
@@ -76,6 +79,9 @@ def _read(kind: types.Type, unit: str, value: object, path: str, faults: list[Fa
         return terms if len(faults) == before else FAULTY
     if value is None and may_be_none:
         return None
+    if isinstance(kind, types.StructType) and kind.cls is Schedule:
+        schedule = read_schedule(value, path, faults)
+        return FAULTY if schedule is None else schedule
     match kind:
         case types.StructType():
             return _read_struct(kind, value, path, faults)
@@ -210,6 +216,8 @@ def _spelled(value: object, *, is_money: bool) -> object:
             return [_spelled(item, is_money=is_money) for item in value]
         case Mapping():
             return {str(key): _spelled(item, is_money=is_money) for key, item in value.items()}
+        case Schedule():
+            return spelled_schedule(value)
         case msgspec.Struct():
             return spelled_settings(value)
     raise AssertionError(f"no option can hold {value!r}")
@@ -239,6 +247,8 @@ def _meaning(kind: types.Type, name: str) -> str:
             return f"list of: {_meaning(kind.item_type, name)}"
         case types.DictType():
             return f"mapping of name to: {_meaning(kind.value_type, name)}"
+        case types.StructType(cls=cls) if cls is Schedule:
+            return SCHEDULE_MEANING
         case types.StructType():
             inner = ", ".join(spellings(field.name)[0] for field in kind.fields)
             return f"mapping with {inner}"
@@ -255,5 +265,7 @@ def default_text(field: types.Field) -> str:
             return dollars_text(value)
         if field.name.endswith("_ns"):
             return f"{value // 1_000_000_000}s" if value % 1_000_000_000 == 0 else f"{value // 1_000_000}ms"
+    if value is None and not is_lock(field.type):
+        return "none"
     spelled = spelled_lock(value) if is_lock(field.type) else _spelled(value, is_money=False)
     return spelled if isinstance(spelled, str) else msgspec.json.encode(spelled).decode()

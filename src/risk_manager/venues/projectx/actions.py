@@ -10,6 +10,7 @@ from risk_manager.domain.actions import (
     ClosePosition,
     ModifyOrder,
     PlaceStop,
+    PlaceTarget,
     ReducePosition,
     TakeSnapshot,
 )
@@ -22,6 +23,7 @@ from risk_manager.venues.projectx.errors import NotSent
 from risk_manager.venues.projectx.gateway import Gateway, Ruling
 from risk_manager.venues.projectx.outcomes import Accepted, Mutation, Rejected
 
+_LIMIT = 1
 _STOP = 4
 _SIDES = {Side.BUY: 0, Side.SELL: 1}
 _TAG_MAX = 60
@@ -70,21 +72,19 @@ class ActionSender:
                 payload = {"accountId": account, "contractId": action.contract_id, "size": action.size}
                 return Mutation.REDUCE, payload
             case PlaceStop():
-                return Mutation.PLACE, {
-                    "accountId": account,
-                    "contractId": action.contract_id,
-                    "type": _STOP,
-                    "side": _SIDES[action.side],
-                    "size": action.size,
-                    "stopPrice": await self._price(action.contract_id, action.stop_ticks),
-                    "customTag": tag_of(action.id),
-                }
+                price = await self._price(action.contract_id, action.stop_ticks)
+                return Mutation.PLACE, _placed(account, action) | {"type": _STOP, "stopPrice": price}
+            case PlaceTarget():
+                price = await self._price(action.contract_id, action.limit_ticks)
+                return Mutation.PLACE, _placed(account, action) | {"type": _LIMIT, "limitPrice": price}
             case ModifyOrder():
                 moved: dict[str, Any] = {"accountId": account, "orderId": int(action.order_id)}
                 if action.stop_ticks is not None:
                     moved["stopPrice"] = await self._price(action.contract_id, action.stop_ticks)
                 if action.limit_ticks is not None:
                     moved["limitPrice"] = await self._price(action.contract_id, action.limit_ticks)
+                if action.size is not None:
+                    moved["size"] = action.size
                 return Mutation.MODIFY, moved
             case TakeSnapshot():
                 raise NotSent("a snapshot is not an action of the venue")
@@ -94,6 +94,23 @@ class ActionSender:
         if contract is None:
             raise NotSent(f"contract {contract_id} is unknown")
         return price_json(ticks, contract)
+
+
+def _placed(account: int, action: PlaceStop | PlaceTarget) -> dict[str, Any]:
+    """What every order the guard places says, whatever its kind.
+
+    Raises:
+        NotSent: it is for no contract at all.
+    """
+    if action.size <= 0:
+        raise NotSent(f"an order of {action.size}")
+    return {
+        "accountId": account,
+        "contractId": action.contract_id,
+        "side": _SIDES[action.side],
+        "size": action.size,
+        "customTag": tag_of(action.id),
+    }
 
 
 def tag_of(action_id: str) -> str:

@@ -120,6 +120,9 @@ class Reader:
         charged = [wire.read_optional_decimal(fields, key) or Decimal(0) for key in ("fees", "commissions")]
         if wire.read_optional_decimal(fields, "price") is None:
             raise BadRecord("price is missing")
+        at_ns = wire.read_stamp_ns(fields, "creationTimestamp")
+        if at_ns == 0:
+            raise BadRecord("creationTimestamp is missing: the fill would belong to no trading day")
         return Fill(
             id=wire.read_id(fields, "id"),
             order_id=wire.read_id(fields, "orderId"),
@@ -127,7 +130,7 @@ class Reader:
             side=_side(fields),
             size=size,
             price_ticks=self._price_ticks(fields, "price", contract),
-            at_ns=wire.read_stamp_ns(fields, "creationTimestamp"),
+            at_ns=at_ns,
             pnl_micros=None if pnl is None else micros(pnl),
             fees_micros=max(0, micros(charged[0] + charged[1])),
             is_voided=wire.read_flag(fields, "voided", default=False),
@@ -169,11 +172,12 @@ def _cost_micros(average: Decimal | None, net_contracts: int, contract: Contract
     """Average price x net contracts in 1e-6 USD; the average itself need not lie on the grid.
 
     The venue prints an average like a third of a tick with a few digits. Where the product is a whole number of ticks
-    but for such a rest, it is taken for that number: at the limit, a millionth of a dollar decides.
+    but for such a rest, it is taken for that number: at the limit, a millionth of a dollar decides. None where it
+    cannot be told: without a contract, and for an average of 0, which is how the venue writes "none yet" elsewhere.
     """
     if average is None:
         return 0
-    if contract is None:
+    if contract is None or average == 0:
         return None
     numerator, denominator = average.as_integer_ratio()
     instrument = contract.instrument

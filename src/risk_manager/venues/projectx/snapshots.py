@@ -73,9 +73,12 @@ class SnapshotReader:
         held = self._values(account_id, positions, "positions", self._position)
         working = self._values(account_id, orders, "orders", self._order)
         executed = self._values(account_id, fills, "trades", self._fill)
+        listed = self._listed_accounts(account)
+        if listed is not None and account_id not in listed:
+            self._problems.note("account_not_listed", account_id)
         return SnapshotTaken(
             account_id=account_id,
-            account=self._found_account(account_id, account),
+            account=listed.get(account_id) if listed is not None else None,
             positions=held,
             orders=working,
             fills=None if executed is None else tuple(sorted(executed, key=lambda fill: (fill.at_ns, int(fill.id)))),
@@ -84,6 +87,7 @@ class SnapshotReader:
             requested_ns=requested_ns,
             at_ns=max(part.at_ns if part is not None else 0 for part in (positions, orders, account, fills)),
             received_ns=self._clock.now_ns(),
+            is_account_missing=listed is not None and account_id not in listed,
         )
 
     async def read_accounts(self) -> tuple[Account, ...]:
@@ -135,7 +139,8 @@ class SnapshotReader:
         _check_complete(envelope)
         return envelope
 
-    def _found_account(self, account_id: str, envelope: Envelope | None) -> Account | None:
+    def _listed_accounts(self, envelope: Envelope | None) -> dict[str, Account] | None:
+        """The accounts in the venue's list by id; None if it was not read or cannot be trusted."""
         if envelope is None:
             return None
         try:
@@ -143,10 +148,7 @@ class SnapshotReader:
         except BadRecord as error:
             self._problems.note("untrusted_snapshot", f"accounts: {error}")
             return None
-        found = next((account for account in accounts if account.id == account_id), None)
-        if found is None:
-            self._problems.note("account_not_listed", account_id)
-        return found
+        return {account.id: account for account in accounts}
 
     def _values[T](
         self, account_id: str, envelope: Envelope | None, key: str, value: Callable[[Fields], T]

@@ -1,0 +1,168 @@
+"""A rule's seat in the engine: its state, what it reported last, and a guard against what it may do wrong.
+
+A rule is somebody's code. What it raises, and what it hands back that is no finding of its own, is turned into the
+warning `RULE_FAILED`; the other rules go on, and the rule keeps the state it had before.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from risk_manager.domain.account import AccountView
+from risk_manager.domain.finding import Breach, Gauge, Protect, Release, Skipped, Unit, Warning
+from risk_manager.domain.scope import ACCOUNT, Scope
+from risk_manager.rules._base import Rule
+from risk_manager.rules._compose import put_together, signature_of, taken_apart
+
+RULE_FAILED = "RULE_FAILED"
+"""Code of the warning that a rule did something wrong; it is repeated at every step, and so reported once."""
+
+FindingKey = tuple[str, str, Scope, int | None]
+
+
+class SlotImage(msgspec.Struct):
+    """A slot in a snapshot.
+
+    Attributes:
+        state: of the rule inside all layers, so that it outlives a change of the layers.
+        signature: which rule that is.   layers: what the layers around it keep of their own.
+    """
+
+    state: msgspec.Raw
+    reported: list[FindingKey]
+    skips: tuple[Skipped, ...]
+    signature: str = ""
+    layers: dict[str, msgspec.Raw] = {}
+
+
+class Slot:
+    """A rule with what the engine keeps for it: its state, and what it reported last.
+
+    Attributes:
+        remedy: the rule's.   due_ns: its deadline in its present state (venue time).
+        is_quiet: its last step found nothing and skipped nothing.   failures: how often it did something wrong.
+    """
+
+    __slots__ = ("due_ns", "failures", "is_quiet", "name", "remedy", "reported", "rule", "skips", "state")
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.name = rule.name
+        self.remedy = rule.remedy
+        self.state: Any = rule.initial_state()
+        self.due_ns = rule.deadline_ns(self.state)
+        self.is_quiet = True
+        self.reported: frozenset[FindingKey] = frozenset()
+        self.skips: tuple[Skipped, ...] = ()
+        self.failures = 0
+
+    def gauges(self, account: AccountView) -> tuple[Gauge, ...]:
+        """For screens; of a rule that cannot tell none."""
+        try:
+            gauges = self.rule.gauges(self.state, account)
+            is_sound = all(type(one) is Gauge and _are_integers(one.used, one.limit) for one in gauges)
+        except Exception:  # noqa: BLE001  # a screen does without the gauge; enforcement does not use it
+            self.failures += 1
+            return ()
+        return gauges if is_sound else ()
+
+    def follow(self, old: "Slot") -> None:
+        """Go on where a slot of the same rule, perhaps with other settings, stopped."""
+        if signature_of(old.rule) == signature_of(self.rule):
+            inner, layers = taken_apart(old.rule, old.state)
+            self.failures = old.failures
+            self._take_over(inner, layers, old.reported, old.skips)
+
+    def image(self) -> SlotImage | None:
+        """For the snapshot; None of a rule whose state cannot be written down."""
+        inner, layers = taken_apart(self.rule, self.state)
+        try:
+            state, kept = _packed(inner), {name: _packed(own) for name, own in layers.items()}
+        except Exception:  # noqa: BLE001  # the state of the others must be saved all the same
+            self.failures += 1
+            return None
+        return SlotImage(state, sorted(self.reported, key=str), self.skips, signature_of(self.rule), kept)
+
+    def load(self, image: SlotImage) -> None:
+        """Go on where a snapshot stopped; to a rule that has changed since, its old state says nothing."""
+        if image.signature != signature_of(self.rule):
+            return
+        inner, layers = taken_apart(self.rule, self.state)
+        try:
+            inner = msgspec.msgpack.decode(image.state, type=type(inner))
+            for name, own in layers.items():
+                known = image.layers.get(name)
+                layers[name] = None if known is None else msgspec.msgpack.decode(known, type=type(own))
+        except msgspec.ValidationError:
+            return
+        self._take_over(inner, layers, image.reported, image.skips)
+
+    def _take_over(
+        self, inner: Any, layers: dict[str, Any], reported: Iterable[FindingKey], skips: tuple[Skipped, ...]
+    ) -> None:
+        try:
+            self.advance(put_together(self.rule, inner, layers))
+        except Exception:  # noqa: BLE001  # it begins afresh, which is better than no guard at all
+            self.failures += 1
+            return
+        self.reported, self.skips = frozenset(reported), skips
+        self.is_quiet = not (reported or skips)
+
+    def advance(self, state: Any) -> None:
+        """Take the state a step has led to.
+
+        Raises:
+            TypeError: the rule's deadline is no instant.
+        """
+        due_ns = self.rule.deadline_ns(state)
+        if due_ns is not None and type(due_ns) is not int:
+            raise TypeError(f"a deadline is a whole number of nanoseconds or None, not {due_ns!r}")
+        self.due_ns, self.state = due_ns, state
+
+    def check(self, found: Iterable[Any]) -> None:
+        """See to it that these are findings the rule may have: nobody else's, and of integers.
+
+        Raises:
+            TypeError: one is not.
+        """
+        for item in found:
+            match item:
+                case Breach() | Warning():
+                    is_sound = item.rule == self.name and _is_measured(item)
+                case Protect():
+                    is_sound = item.rule == self.name and _is_protection(item)
+                case Release():
+                    is_sound = type(item.scope) is Scope and type(item.reason) is str
+                case _:
+                    is_sound = type(item) is Skipped and type(item.reason) is str
+            if not is_sound:
+                raise TypeError(f"no finding of the rule {self.name}: {item!r}")
+
+    def failed(self, error: Exception) -> tuple[Warning]:
+        """What to report in place of what the rule found; its state stays as it was."""
+        self.failures += 1
+        evidence = (("error", f"{type(error).__name__}: {error}"),)
+        return (Warning(self.name, RULE_FAILED, 0, 0, Unit.NONE, ACCOUNT, evidence),)
+
+
+def _is_measured(item: Breach | Warning) -> bool:
+    is_sound = _are_integers(item.measured, item.limit) and type(item.scope) is Scope
+    is_sound = is_sound and type(item.code) is str and type(item.unit) is Unit
+    if isinstance(item, Warning):
+        return is_sound
+    is_timed = item.until_ns is None or type(item.until_ns) is int
+    return is_sound and is_timed and all(type(target.size) is int for target in item.targets)
+
+
+def _is_protection(item: Protect) -> bool:
+    levels = [level for level in (item.stop_ticks, item.target_ticks) if level is not None]
+    return item.side in (1, -1) and _are_integers(item.side, item.update_ns, *levels)
+
+
+def _are_integers(*values: object) -> bool:
+    return all(type(value) is int for value in values)
+
+
+def _packed(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.msgpack.encode(value))

@@ -1,0 +1,45 @@
+"""Decisions in a trader's words."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from risk_manager.cli.decision_text import decision_lines
+from risk_manager.rules import build_rules
+from risk_manager.testing.events import ES
+from tests.engine.resting import Resting
+
+
+def lines(scene: Resting) -> list[str]:
+    """All that was said, without the day and the number."""
+    said: list[dict[str, Any]] = [msgspec.to_builtins(decision) for decision in scene.decisions]
+    return [" ".join(line.split()[2:]) for decision in said for line in decision_lines(decision)]
+
+
+@pytest.fixture
+def scene() -> Resting:
+    stop = {"enabled": True, "ticks": 40}
+    return Resting(*build_rules({"trade_management": {"auto_stop_loss": stop, "auto_take_profit": stop}}))
+
+
+def test_a_protection_is_no_breach(scene: Resting) -> None:
+    scene.long(2)
+    scene.passes(2)
+    assert lines(scene) == [
+        "PROTECT trade_management EP.H25: stop at 23160 ticks, target at 23240 ticks",
+        "SEND place stop EP.H25 for 2",
+        "SEND place target EP.H25 for 2",
+    ]
+    scene.forget()
+    scene.feed(scene.venue.sells(ES, 1, 5801))
+    scene.passes(2)
+    assert [line for line in lines(scene) if line.startswith("SEND")] == [
+        "SEND move order 3 EP.H25 for 1",
+        "SEND move order 4 EP.H25 for 1",
+    ]
+    scene.forget()
+    scene.feed(scene.venue.closes(ES, 5801))
+    scene.passes(3)
+    scene.passes(3)
+    assert lines(scene)[-1] == "ENDED trade_management: EP.H25 is closed, its stop and target are gone"

@@ -1,0 +1,184 @@
+"""A rule in force at certain times only. The scenario begins on a Wednesday at 09:00 in Chicago."""
+
+import pytest
+
+from risk_manager.domain.calendar import Calendar
+from risk_manager.domain.zone import Zone
+from risk_manager.rules import (
+    DailyLossRule,
+    MaxPositionRule,
+    OptionsInvalid,
+    Rule,
+    all_of,
+    build_rules,
+    during,
+    named,
+    options_of,
+    schedules_of,
+    tightened,
+    warned,
+)
+from risk_manager.testing.events import ES, HOUR_NS
+from risk_manager.testing.guarded import Guarded
+
+CHICAGO = Zone("America/Chicago", (-(1 << 62),), (-6 * 3600,))
+CALENDAR = Calendar(zones={"America/Chicago": CHICAGO})
+
+
+def scheduled(start: str = "08:30", end: str = "10:00", limit: int = 2, **options: object) -> Rule:
+    schedule = {"start": start, "end": end, "timezone": "America/Chicago", "holidays": False}
+    (rule,) = build_rules({"max_contracts": {"limit": limit, "schedule": schedule, **options}})
+    return rule
+
+
+def guarded_by(*rules: Rule, calendar: Calendar = CALENDAR) -> Guarded:
+    guarded = Guarded()
+    guarded.engine.account.calendar = calendar
+    guarded.change_rules(*rules)
+    guarded.forget()
+    return guarded
+
+
+def at(guarded: Guarded, hours: float) -> None:
+    """Go to so many hours after the beginning."""
+    guarded.venue.now_ns = guarded.venue.now_ns // HOUR_NS * HOUR_NS + int(hours * HOUR_NS)
+    guarded.feed(guarded.venue.snapshot())
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "codes"),
+    [
+        ("08:30", "10:00", ["MAX_CONTRACTS"]),
+        ("09:00", "10:00", ["MAX_CONTRACTS"]),
+        ("09:01", "10:00", []),
+        ("08:00", "09:00", []),
+        ("08:00", "09:01", ["MAX_CONTRACTS"]),
+        ("17:00", "16:00", ["MAX_CONTRACTS"]),
+    ],
+)
+def test_finds_breaches_inside_its_schedule_only(start: str, end: str, codes: list[str]) -> None:
+    guarded = guarded_by(scheduled(start, end))
+    guarded.feed(guarded.venue.buys(ES, 3, 5800))
+    assert guarded.codes == codes
+
+
+def test_judges_what_is_there_at_the_opening_by_its_own_timer() -> None:
+    guarded = guarded_by(scheduled("09:30", "10:00"))
+    guarded.feed(guarded.venue.buys(ES, 3, 5800))
+    due_ns = guarded.engine.next_deadline_ns()
+    assert due_ns is not None
+    guarded.venue.now_ns = due_ns - guarded.venue.step_ns - 1
+    guarded.feed(guarded.venue.timer())
+    assert guarded.codes == []
+    guarded.feed(guarded.venue.timer())
+    assert guarded.codes == ["MAX_CONTRACTS"]
+
+
+def test_leaving_the_schedule_releases_nothing() -> None:
+    guarded = guarded_by(scheduled(action="flatten", lockout="3h"))
+    guarded.feed(guarded.venue.buys(ES, 3, 5800))
+    (lockout,) = guarded.lockouts
+    at(guarded, 1.5)
+    assert guarded.lockouts == (lockout,)
+    at(guarded, 3)
+    assert not guarded.lockouts
+
+
+def test_what_releases_a_lockout_releases_it_outside_too() -> None:
+    loss = DailyLossRule(limit=-300, basis="realized", include_fees=False, unlock_if_recovered=True)
+    window = scheduled()
+    guarded = guarded_by(during(window.schedule, loss))  # type: ignore[attr-defined]  # a During has one
+    fills = guarded.venue.result(-300)
+    guarded.feed(fills)
+    assert guarded.lockouts != ()
+    at(guarded, 1.5)
+    guarded.feed(guarded.venue.voided(*fills))
+    assert guarded.lockouts == ()
+
+
+def test_goes_on_remembering_outside() -> None:
+    """A stop missing for long when the schedule opens is missing then."""
+    schedule = {"start": "09:30", "end": "16:00", "timezone": "America/Chicago", "holidays": False}
+    guarded = guarded_by(*build_rules({"no_stop_loss_grace": {"grace_period_seconds": 60, "schedule": schedule}}))
+    guarded.feed(guarded.venue.buys(ES, 1, 5800))
+    at(guarded, 0.25)
+    assert guarded.codes == []
+    at(guarded, 0.6)
+    assert guarded.codes == ["NO_STOP_LOSS"]
+
+
+def test_shows_gauges_and_warns_inside_only() -> None:
+    guarded = guarded_by(scheduled("09:30", "10:00", warn_at=[50]))
+    guarded.feed(guarded.venue.buys(ES, 1, 5800))
+    assert (guarded.gauges, guarded.warnings) == ([], [])
+    at(guarded, 0.6)
+    assert [gauge.used for gauge in guarded.gauges] == [1]
+    assert [warning.code for warning in guarded.warnings] == ["MAX_CONTRACTS_50_PCT"]
+
+
+def test_is_in_force_and_says_so_where_the_calendar_cannot_tell() -> None:
+    guarded = guarded_by(scheduled("11:00", "12:00"), calendar=Calendar())
+    guarded.feed(guarded.venue.buys(ES, 3, 5800))
+    assert guarded.codes == ["MAX_CONTRACTS"]
+    assert guarded.engine._slots[0].skips[0].reason == "schedule: time zone America/Chicago unknown"
+
+
+def test_goes_on_after_a_restart_as_if_never_stopped() -> None:
+    said = []
+    for restarts in (False, True):
+        guarded = guarded_by(scheduled("09:30", "10:00"))
+        for hours in (0.1, 0.55, 1.2):
+            guarded.feed(guarded.venue.buys(ES, 3, 5800))
+            at(guarded, hours)
+            if restarts:
+                guarded.restart()
+                guarded.engine.account.calendar = CALENDAR
+        said.append(guarded.decisions)
+    assert said[0] == said[1]
+
+
+def test_is_spelled_as_an_option_and_works_in_compositions() -> None:
+    rule = scheduled(warn_at=[80])
+    assert build_rules({"max_contracts": options_of(rule)}) == (rule,)
+    (floor,) = build_rules({"mine": {"rule": "max_contracts", **options_of(rule)}})
+    assert floor == named(rule, "mine")
+    whole = all_of(scheduled(), DailyLossRule(limit=-5), name="mine")
+    (again,) = build_rules({"mine": options_of(whole)})
+    assert options_of(again) == options_of(whole)
+    guarded = guarded_by(whole)
+    guarded.feed(guarded.venue.result(-5), guarded.venue.buys(ES, 3, 5800))
+    assert guarded.codes == ["MAX_CONTRACTS"]
+
+
+def test_a_composition_has_a_schedule_too() -> None:
+    members = [{"rule": "max_contracts", "limit": 2}, {"rule": "daily_realized_loss", "limit": 5}]
+    schedule = {"start": "09:30", "end": "10:00", "timezone": "America/Chicago", "holidays": False}
+    (rule,) = build_rules({"mine": {"all_of": members, "schedule": schedule}})
+    guarded = guarded_by(rule)
+    guarded.feed(guarded.venue.result(-5), guarded.venue.buys(ES, 3, 5800))
+    assert guarded.codes == []
+    at(guarded, 0.6)
+    assert guarded.codes == ["MAX_CONTRACTS"]
+    assert build_rules({"mine": options_of(rule)}) == (rule,)
+
+
+def test_tells_every_schedule_a_rule_goes_by() -> None:
+    morning, later = scheduled(), scheduled("09:30", "12:00")
+    rule = all_of(named(warned(morning, 80), "one"), later)
+    assert {one.windows[0].start_s for one in schedules_of(rule)} == {8 * 3600 + 1800, 9 * 3600 + 1800}
+    assert schedules_of(MaxPositionRule(max_contracts=2)) == ()
+
+
+def test_refuses_a_schedule_that_makes_no_sense() -> None:
+    with pytest.raises(OptionsInvalid, match=r"max_contracts\.schedule: must be exchange, or a mapping"):
+        build_rules({"max_contracts": {"limit": 2, "schedule": "mornings"}})
+
+
+def test_dropping_a_schedule_is_stricter_and_anything_else_waits() -> None:
+    always, morning, later = MaxPositionRule(max_contracts=2), scheduled(), scheduled("09:30", "12:00")
+    assert tightened((morning,), (always,)) == ((always,), ())
+    for before, after in ((always, morning), (morning, later)):
+        result = tightened((before,), (after,))
+        assert (result.rules, [one.option for one in result.waiting]) == ((before,), ["schedule"])
+    result = tightened((warned(morning, 50),), (scheduled(limit=1),))
+    assert (result.rules, result.waiting) == ((scheduled(limit=1),), ())
