@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_manager.domain.finding import Breach
@@ -366,6 +366,7 @@ class TestPhantoms:
         guarded.feed(venue.result(-1999))
         assert guarded.codes == []
 
+    @settings(max_examples=40)
     @given(st.lists(st.tuples(st.integers(-40, 40), st.permutations(range(3)), st.booleans()), max_size=8))
     def test_the_order_of_messages_never_matters(self, trades: list[tuple[int, list[int], bool]]) -> None:
         """Closing fills, positions and balances shuffled: floor and verdicts are those of the right order."""

@@ -197,16 +197,17 @@ class Engine:
     def _decision_id(self) -> str:
         return f"{self.account.id}-{self._sequence + 1}"
 
-    def _turn(self) -> Step:
-        """Roll the trading day and end lockouts; both wait for venue time."""
+    def _turn(self) -> Step | None:
+        """Roll the trading day and end lockouts, both of which wait for venue time; None if nothing has turned."""
         day = self._settings.days.day_of(self._trusted_ns)
-        if day != self.account.day:
+        is_new = day != self.account.day
+        if is_new:
             self.account.turn_day(day)
         step = Step(self._decision_id())
         self.enforcer.expire(step, self._trusted_ns)
         self.enforcer.disown(step, self._slot_names())
         self._turn_ns = self._next_turn_ns()
-        return step
+        return step if is_new or step.has_news else None
 
     def _slot_names(self) -> frozenset[str]:
         return frozenset(slot.name for slot in self._slots)

@@ -33,10 +33,11 @@ _FIELDS: tuple[tuple[str, Any, Any], ...] = (
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """The levels warned about in a trading day, by the gauge's label."""
+    """The levels warned about in a trading day, by the gauge's label, and when the gauges were last looked at."""
 
     label: str
     reached: dict[str, int]
+    looked_ns: int = 0
 
 
 class WarnAt(Layer, frozen=True, kw_only=True):
@@ -49,10 +50,10 @@ class WarnAt(Layer, frozen=True, kw_only=True):
 
     def around(self, inner: Any, own: Any) -> Any:
         made = state_class("WarnAtState", (type(inner),), _FIELDS)
-        return made(inner) if own is None else made(inner, own.label, own.reached)
+        return made(inner) if own is None else made(inner, own.label, own.reached, own.looked_ns)
 
     def own_part(self, state: Any) -> Kept:
-        return Kept(state.label, state.reached)
+        return Kept(state.label, state.reached, state.looked_ns)
 
     def deadline_ns(self, state: Any) -> int | None:
         due_ns: int | None = self.rule.deadline_ns(state.inner)
