@@ -366,23 +366,24 @@ class TestPhantoms:
         guarded.feed(venue.result(-1999))
         assert guarded.codes == []
 
-    @settings(max_examples=40)
-    @given(st.lists(st.tuples(st.integers(-40, 40), st.permutations(range(3)), st.booleans()), max_size=8))
-    def test_the_order_of_messages_never_matters(self, trades: list[tuple[int, list[int], bool]]) -> None:
-        """Closing fills, positions and balances shuffled: floor and verdicts are those of the right order."""
-        said = []
-        for is_shuffled in (False, True):
-            guarded = settled(self.INTRADAY)
-            venue = guarded.venue
+
+@settings(max_examples=40)
+@given(st.lists(st.tuples(st.integers(-40, 40), st.permutations(range(3)), st.booleans()), max_size=8))
+def test_the_order_of_messages_never_matters(trades: list[tuple[int, list[int], bool]]) -> None:
+    """Closing fills, positions and balances shuffled: floor and verdicts are those of the right order."""
+    said = []
+    for is_shuffled in (False, True):
+        guarded = settled(TestPhantoms.INTRADAY)
+        venue = guarded.venue
+        guarded.feed(venue.quote(ES, 5800))
+        for points, order, is_long in trades:
+            price = 5800 + (points if is_long else -points)
+            guarded.feed((venue.buys if is_long else venue.sells)(ES, 1, 5800), venue.quote(ES, price))
+            messages = [*venue.closes(ES, price), venue.account()]
+            guarded.feed([messages[index] for index in order] if is_shuffled else messages)
             guarded.feed(venue.quote(ES, 5800))
-            for points, order, is_long in trades:
-                price = 5800 + (points if is_long else -points)
-                guarded.feed((venue.buys if is_long else venue.sells)(ES, 1, 5800), venue.quote(ES, price))
-                messages = [*venue.closes(ES, price), venue.account()]
-                guarded.feed([messages[index] for index in order] if is_shuffled else messages)
-                guarded.feed(venue.quote(ES, 5800))
-            said.append((floor(guarded), [(one.code, one.measured) for one in guarded.breaches]))
-        assert said[0] == said[1]
+        said.append((floor(guarded), [(one.code, one.measured) for one in guarded.breaches]))
+    assert said[0] == said[1]
 
 
 class TestFrames:
