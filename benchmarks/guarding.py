@@ -28,6 +28,7 @@ from risk_manager.rules import build_rules
 from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.guard import Guard
+from risk_manager.runtime.recovery import recovered_engine
 from risk_manager.simulator.catalog import PRODUCTS
 from risk_manager.venues.projectx.limits import CallBudget
 from risk_manager.venues.projectx.settings import ProjectXSettings
@@ -100,7 +101,7 @@ async def run(variant: str, port: int, directory: Path, contracts: int) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40), logger_factory=_to_standard_error)
     clock = SystemClock()
     base = f"http://127.0.0.1:{port}"
-    days = build_trading_days("17:00", "America/Chicago", 2020, 2060)
+    days = build_trading_days("17:00", "America/Chicago")
     settings = ProjectXSettings(
         user_name="bench",
         api_key="key",
@@ -119,7 +120,8 @@ async def run(variant: str, port: int, directory: Path, contracts: int) -> None:
     journal: Journal = MemoryJournal() if variant == "engine" else await SqliteJournal.open(directory)
     engine_settings = EngineSettings(str(ACCOUNT_ID), days, build_rules(_rules(contracts)), pacing=_QUICK_PROOF)
     poll_ns = round(POLL_S * 1e9)
-    guard = await Guard.recovered("bench", engine_settings, venue, journal, clock, stopwatch_ns, poll_ns=poll_ns)
+    engine = await recovered_engine(engine_settings, journal)
+    guard = Guard("bench", engine, engine_settings, venue, journal, clock, stopwatch_ns, poll_ns=poll_ns)
     daemon = Daemon(venue, journal, (guard,), clock, revision="bench", version="bench", api_port=None)
     running = asyncio.create_task(daemon.run())
     await asyncio.to_thread(sys.stdin.read)

@@ -11,6 +11,7 @@ from risk_manager.domain.events import Event
 from risk_manager.engine import EngineSettings, Mode
 from risk_manager.rules import Rule, build_rules
 from risk_manager.runtime.guard import DecisionListener, Guard
+from risk_manager.runtime.recovery import recovered_engine
 from risk_manager.runtime.rules_in_force import RulesInForce
 from risk_manager.testing.events import DAYS, Scenario
 from risk_manager.testing.ports import SECOND_NS, MemoryJournal, SceneClock, ScriptedVenue, settled
@@ -39,9 +40,11 @@ class GuardScene:
     ) -> None:
         """Have a guard with what the journal remembers, not started."""
         ticks = count(step=1_000)
-        self.guard = await Guard.recovered(
+        settings = EngineSettings(self.story.account_id, DAYS, rules, mode)
+        self.guard = Guard(
             "practice",
-            EngineSettings(self.story.account_id, DAYS, rules, mode),
+            await recovered_engine(settings, self.journal),
+            settings,
             self.venue,
             self.journal,
             self.clock,

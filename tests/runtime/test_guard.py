@@ -12,6 +12,7 @@ from risk_manager.domain.events import ConnectionChanged, Event, Link, Outcome
 from risk_manager.domain.order import Side
 from risk_manager.engine import Mode
 from risk_manager.ports.journal import JournalConflict
+from risk_manager.runtime import commits
 from risk_manager.runtime import guard as guard_module
 from risk_manager.runtime.enforcements import Timing
 from risk_manager.runtime.guard import Guard
@@ -69,8 +70,8 @@ class TestCommitBeforeAct:
 class TestBrokenJournal:
     @pytest.fixture(autouse=True)
     def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(guard_module, "COMMIT_BUDGET_S", 0.01)
-        monkeypatch.setattr(guard_module, "RECOMMIT_S", 0.01)
+        monkeypatch.setattr(commits, "COMMIT_BUDGET_S", 0.01)
+        monkeypatch.setattr(commits, "RECOMMIT_S", 0.01)
 
     async def test_acts_from_memory_when_the_disk_takes_too_long_and_catches_up_in_order(self) -> None:
         async with guarded() as scene:
@@ -94,7 +95,7 @@ class TestBrokenJournal:
             scene.journal.gate.clear()
             scene.deliver(scene.story.buys(MES, 4, 5800))
             await until(lambda: bool(scene.venue.executed))
-            monkeypatch.setattr(guard_module, "COMMIT_BUDGET_S", 60.0)
+            monkeypatch.setattr(commits, "COMMIT_BUDGET_S", 60.0)
 
             await scene.feed(scene.story.buys(ES, 1, 5800))
             assert [action.contract_id for action in scene.venue.executed if isinstance(action, ClosePosition)] == [
@@ -275,7 +276,7 @@ class TestStopping:
     async def test_stores_what_a_broken_disk_had_refused_at_the_last_moment(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(guard_module, "RECOMMIT_S", 60.0)
+        monkeypatch.setattr(commits, "RECOMMIT_S", 60.0)
         monkeypatch.setattr(guard_module, "STOP_S", 0.01)
         async with guarded() as scene:
             scene.journal.refusal = "the disk is full"

@@ -23,6 +23,9 @@ ROOTS = {contract.id: contract.contract.root for contract in (ES, MES, MNQ, CL)}
 Nets = Mapping[str, int]
 """Signed contracts by product."""
 
+Act = Callable[[Stage], Awaitable[None]]
+"""Something the trader, the market or the venue does."""
+
 
 class Books(NamedTuple):
     """An account at the exchange: what is held, and the resting orders as `ES buy limit 1 at 10000`, in ticks."""
@@ -34,6 +37,8 @@ class Books(NamedTuple):
 FLAT = Books({}, frozenset())
 MNQ_STOP, MNQ_ENTRY = "MNQ sell stop 1 at 40000", "MNQ buy limit 1 at 40000"
 ES_ENTRY, CL_ENTRY = "ES buy limit 1 at 10000", "CL buy limit 1 at 3500"
+RESTING = frozenset({MNQ_STOP, MNQ_ENTRY, ES_ENTRY})
+"""The orders every scene opens with."""
 
 
 class Breaking(NamedTuple):
@@ -42,9 +47,7 @@ class Breaking(NamedTuple):
     Attributes:
         options: of the rule, besides those under test.   act: what breaks it, once the scene is set.
         before: the books the breach is found in, which an alert leaves as they are.
-        reduced: what a reduction to the limit leaves.   closed: what closing the offender leaves.
-        offender: the contract it is about.
-        is_account_wide: the breach is about the account, so that closing its scope closes all.
+        reduced: what a reduction to the limit leaves.   offender: the contract it is about.
         cooldown_s: how long the rule locks by itself, whatever it does; None where that is left to `lockout`.
         ends_ns: when a lock ends for which no length is given; None when its condition does.
         freed: what must happen before the trader can order anything again.
@@ -52,14 +55,13 @@ class Breaking(NamedTuple):
     """
 
     options: Mapping[str, object]
-    act: Callable[[Stage], Awaitable[None]]
+    act: Act
     before: Books
     reduced: Nets | None = None
     offender: SimContract = ES
-    is_account_wide: bool = False
     cooldown_s: int | None = None
     ends_ns: int | None = RESET_NS
-    freed: Callable[[Stage], Awaitable[None]] | None = None
+    freed: Act | None = None
     calm: Mapping[str, object] | None = None
 
 
@@ -72,7 +74,7 @@ class Part(NamedTuple):
     """
 
     options: Mapping[str, object]
-    act: Callable[[Stage], Awaitable[None]]
+    act: Act
     after: Books
 
 
@@ -196,8 +198,6 @@ def demanded(case: Case) -> Books:
             assert breaking.reduced is not None
             return Books(breaking.reduced, entries if case.lock else others)
         case "close_position" | "close_all":
-            if breaking.is_account_wide:
-                return FLAT
             nets = {key: net for key, net in breaking.before.nets.items() if key != root}
             return Books(nets, _without(others, "limit") if case.lock else others)
     raise AssertionError(f"{case}: what does {case.word} demand?")
@@ -260,53 +260,26 @@ def books(stage: Stage) -> Books:
 
 def holding(**others: int) -> Books:
     """The scene's books with what else is held."""
-    return Books({"MNQ": 1, **others}, frozenset({MNQ_STOP, MNQ_ENTRY, ES_ENTRY}))
+    return Books({"MNQ": 1, **others}, RESTING)
 
 
-async def _buys_4(stage: Stage) -> None:
-    await stage.buys(ES, 4)
+def _buys(size: int, *, then_moves: int = 0, then_waits_s: int = 0) -> Act:
+    """Buy ES, a tick above the bid; then let it move by so many ticks, or time pass."""
+
+    async def act(stage: Stage) -> None:
+        await stage.buys(ES, size)
+        if then_moves:
+            await stage.moves(ES, then_moves)
+        if then_waits_s:
+            await stage.passes(then_waits_s)
+
+    return act
 
 
-async def _buys_5(stage: Stage) -> None:
-    await stage.buys(ES, 5)
-
-
-async def _loses_650(stage: Stage) -> None:
-    """13 ticks of 4 ES."""
-    await stage.buys(ES, 4)
-    await stage.moves(ES, -12)
-
-
-async def _buys_2(stage: Stage) -> None:
-    await stage.buys(ES, 2)
-
-
-async def _wins_10_ticks(stage: Stage) -> None:
-    await stage.buys(ES, 2)
-    await stage.moves(ES, 11)
-
-
-async def _wins_25_ticks(stage: Stage) -> None:
-    await stage.buys(ES, 2)
-    await stage.moves(ES, 26)
-
-
-async def _loses_300(stage: Stage) -> None:
-    """6 ticks of 4 ES."""
-    await stage.buys(ES, 4)
-    await stage.moves(ES, -5)
-
-
-async def _wins_350(stage: Stage) -> None:
-    """7 ticks of 4 ES."""
-    await stage.buys(ES, 4)
-    await stage.moves(ES, 8)
-
-
-async def _wins_550(stage: Stage) -> None:
-    """11 ticks of 4 ES."""
-    await stage.buys(ES, 4)
-    await stage.moves(ES, 12)
+_LOSES_300 = _buys(4, then_moves=-5)  # 6 ticks of 4 ES
+_LOSES_650 = _buys(4, then_moves=-12)  # 13 ticks
+_WINS_350 = _buys(4, then_moves=8)  # 7 ticks
+_WINS_550 = _buys(4, then_moves=12)  # 11 ticks
 
 
 async def _orders_too_often(stage: Stage) -> None:
@@ -320,16 +293,6 @@ async def _loses_a_trade(stage: Stage) -> None:
     await stage.buys(MES, 10)
     await stage.moves(MES, -10)
     await stage.sells(MES, 10)
-
-
-async def _forgets_the_stop(stage: Stage) -> None:
-    await stage.buys(ES, 2)
-    await stage.passes(10)
-
-
-async def _stays_too_long(stage: Stage) -> None:
-    await stage.buys(ES, 2)
-    await stage.passes(60)
 
 
 async def _is_blocked(stage: Stage) -> None:
@@ -355,78 +318,76 @@ async def _loses_sight(stage: Stage) -> None:
 
 
 BREAKING: Mapping[tuple[str, str], Breaking] = {
-    ("max_contracts", "action"): Breaking({"limit": 3}, _buys_4, holding(ES=4), reduced={"MNQ": 1, "ES": 2}),
+    ("max_contracts", "action"): Breaking({"limit": 3}, _buys(4), holding(ES=4), reduced={"MNQ": 1, "ES": 2}),
     ("max_contracts_per_instrument", "enforcement"): Breaking(
-        {"limits": {"ES": 2, "MNQ": 5}}, _buys_4, holding(ES=4), reduced={"MNQ": 1, "ES": 2}
+        {"limits": {"ES": 2, "MNQ": 5}}, _buys(4), holding(ES=4), reduced={"MNQ": 1, "ES": 2}
     ),
-    ("daily_realized_loss", "action"): Breaking({"limit": 500}, _loses_650, holding(ES=4)),
-    ("daily_realized_profit", "action"): Breaking({"target": 500}, _wins_550, holding(ES=4)),
-    ("daily_unrealized_loss", "action"): Breaking({"loss_limit": 500}, _loses_650, holding(ES=4)),
+    ("daily_realized_loss", "action"): Breaking({"limit": 500}, _LOSES_650, holding(ES=4)),
+    ("daily_realized_profit", "action"): Breaking({"target": 500}, _WINS_550, holding(ES=4)),
+    ("daily_unrealized_loss", "action"): Breaking({"loss_limit": 500}, _LOSES_650, holding(ES=4)),
     ("daily_unrealized_loss", "quote_blackout_action"): Breaking(
         {"loss_limit": 500, "quote_blackout_action_after_seconds": 20}, _loses_sight, holding(ES=2)
     ),
-    ("drawdown", "action"): Breaking({"max_drawdown": 500}, _loses_650, holding(ES=4)),
-    ("velocity", "action"): Breaking({"max_loss": 500, "window_seconds": 60}, _loses_650, holding(ES=4)),
+    ("drawdown", "action"): Breaking({"max_drawdown": 500}, _LOSES_650, holding(ES=4)),
+    ("velocity", "action"): Breaking({"max_loss": 500, "window_seconds": 60}, _LOSES_650, holding(ES=4)),
     # The scenes begin at 09:30 in New York.
     ("session_block_outside", "action"): Breaking(
         {"global_session": {"start": "08:00", "end": "09:31", "timezone": "America/New_York"}},
-        _stays_too_long,
+        _buys(2, then_waits_s=60),
         holding(ES=2),
         ends_ns=START_NS + (22 * 60 + 30) * 60 * SECOND_NS,
     ),
-    ("max_unrealized_profit", "action"): Breaking({"profit_target": 500}, _wins_550, holding(ES=4)),
+    ("max_unrealized_profit", "action"): Breaking({"profit_target": 500}, _WINS_550, holding(ES=4)),
     ("trade_frequency_limit", "action"): Breaking(
         {"limits": {"per_minute": 2}}, _orders_too_often, holding(ES=2), cooldown_s=60
     ),
     ("cooldown_after_loss", "action"): Breaking(
         {"loss_threshold": 100, "cooldown": 90}, _loses_a_trade, holding(ES=2), cooldown_s=90
     ),
-    ("no_stop_loss_grace", "action"): Breaking({"grace_period_seconds": 5}, _forgets_the_stop, holding(ES=2)),
+    ("no_stop_loss_grace", "action"): Breaking({"grace_period_seconds": 5}, _buys(2, then_waits_s=10), holding(ES=2)),
     ("auth_loss_guard", "action"): Breaking({}, _is_blocked, holding(ES=2), ends_ns=None, freed=_is_freed),
     ("symbol_blocks", "action"): Breaking(
         {"blocked_symbols": ["GC", "CL"]},
         _trades_crude,
-        Books({"MNQ": 1, "CL": 1}, frozenset({MNQ_STOP, MNQ_ENTRY, ES_ENTRY, CL_ENTRY})),
+        Books({"MNQ": 1, "CL": 1}, RESTING | {CL_ENTRY}),
         offender=CL,
         ends_ns=None,
         calm={"blocked_symbols": ["GC"]},
     ),
     # 4 of 5 are 80 %; with 2 of 3 the whole is below the least that counts.
     ("concentration", "action"): Breaking(
-        {"max_pct": 60, "min_total": 4}, _buys_4, holding(ES=4), reduced={"MNQ": 1, "ES": 2}
+        {"max_pct": 60, "min_total": 4}, _buys(4), holding(ES=4), reduced={"MNQ": 1, "ES": 2}
     ),
     # Not quite 50,000 of equity allow 4.
-    ("leverage", "action"): Breaking({"contracts_per_10k": 1}, _buys_5, holding(ES=5), reduced={"MNQ": 1, "ES": 3}),
+    ("leverage", "action"): Breaking({"contracts_per_10k": 1}, _buys(5), holding(ES=5), reduced={"MNQ": 1, "ES": 3}),
 }
-
-_PROTECTED = frozenset({MNQ_STOP, MNQ_ENTRY, ES_ENTRY})
 
 PARTS: Mapping[tuple[str, str], Part] = {
     ("daily_unrealized_loss", "composite_enforcement"): Part(
-        {"loss_limit": 500, "composite_enforcement": {"enabled": True, "realized_limit": 300}}, _loses_300, FLAT
+        {"loss_limit": 500, "composite_enforcement": {"enabled": True, "realized_limit": 300}}, _LOSES_300, FLAT
     ),
     ("max_unrealized_profit", "composite_enforcement"): Part(
-        {"profit_target": 500, "composite_enforcement": {"enabled": True, "profit_target": 300}}, _wins_350, FLAT
+        {"profit_target": 500, "composite_enforcement": {"enabled": True, "profit_target": 300}}, _WINS_350, FLAT
     ),
     # ES is bought at 20,001, MNQ at 80,001. The stop of the scene is the trader's own and stays what it is.
     ("trade_management", "auto_stop_loss"): Part(
         {"auto_stop_loss": {"enabled": True, "ticks": 12}},
-        _buys_2,
-        Books({"MNQ": 1, "ES": 2}, _PROTECTED | {"ES sell stop 2 at 19989"}),
+        _buys(2),
+        Books({"MNQ": 1, "ES": 2}, RESTING | {"ES sell stop 2 at 19989"}),
     ),
     ("trade_management", "auto_take_profit"): Part(
         {"auto_take_profit": {"enabled": True, "ticks": 15}},
-        _buys_2,
-        Books({"MNQ": 1, "ES": 2}, _PROTECTED | {"ES sell limit 2 at 20016", "MNQ sell limit 1 at 80016"}),
+        _buys(2),
+        Books({"MNQ": 1, "ES": 2}, RESTING | {"ES sell limit 2 at 20016", "MNQ sell limit 1 at 80016"}),
     ),
     ("trade_management", "auto_breakeven"): Part(
         {"auto_breakeven": {"enabled": True, "profit_trigger_ticks": 10, "offset_ticks": 2}},
-        _wins_10_ticks,
-        Books({"MNQ": 1, "ES": 2}, _PROTECTED | {"ES sell stop 2 at 20003"}),
+        _buys(2, then_moves=11),
+        Books({"MNQ": 1, "ES": 2}, RESTING | {"ES sell stop 2 at 20003"}),
     ),
     ("trade_management", "trailing_stop"): Part(
         {"trailing_stop": {"enabled": True, "activation_ticks": 20, "trail_distance_ticks": 10}},
-        _wins_25_ticks,
-        Books({"MNQ": 1, "ES": 2}, _PROTECTED | {"ES sell stop 2 at 20016"}),
+        _buys(2, then_moves=26),
+        Books({"MNQ": 1, "ES": 2}, RESTING | {"ES sell stop 2 at 20016"}),
     ),
 }

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from heapq import heappop, heappush
+from heapq import heappop
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +34,7 @@ from risk_manager.runtime.guard import Guard
 from risk_manager.runtime.wiring import build_daemon
 from risk_manager.simulator.catalog import listed
 from risk_manager.simulator.exchange import Exchange
+from risk_manager.simulator.market_clock import MarketClock
 from risk_manager.simulator.records import PlaceOrder, Refused, SimContract, SimOrder
 from risk_manager.simulator.server import SimServer, SimSettings, Window
 
@@ -90,9 +91,7 @@ class Moved(NamedTuple):
 
     account_id: int
     order_id: int
-    size: int | None
-    limit_ticks: int | None
-    stop_ticks: int | None
+    changes: Mapping[str, int | None]
 
 
 Call = Cancelled | Closed | Reduced | Placed | Moved
@@ -112,19 +111,9 @@ class WatchedExchange(Exchange):
         self.calls.append(Placed(account_id, order))
         return super().place(account_id, order, at_ns)
 
-    def modify(
-        self,
-        account_id: int,
-        order_id: int,
-        at_ns: int,
-        *,
-        size: int | None = None,
-        limit_ticks: int | None = None,
-        stop_ticks: int | None = None,
-        trail_ticks: int | None = None,
-    ) -> None | Refused:
-        self.calls.append(Moved(account_id, order_id, size, limit_ticks, stop_ticks))
-        return super().modify(account_id, order_id, at_ns, size=size, limit_ticks=limit_ticks, stop_ticks=stop_ticks)
+    def modify(self, account_id: int, order_id: int, at_ns: int, **changes: int | None) -> None | Refused:
+        self.calls.append(Moved(account_id, order_id, changes))
+        return super().modify(account_id, order_id, at_ns, **changes)
 
     def cancel(self, account_id: int, order_id: int, at_ns: int) -> None | Refused:
         self.calls.append(Cancelled(account_id, order_id))
@@ -139,24 +128,8 @@ class WatchedExchange(Exchange):
         return super().partial_close(account_id, contract_id, size, at_ns)
 
 
-class StageClock:
-    """Implements `ports.clock.Clock` on the exchange's time; no two readings are the same."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._last_ns = 0
-        self._due: list[tuple[int, int, Callable[[], None]]] = []
-        self._numbers = count()
-        self._called_off: set[int] = set()
-
-    def now_ns(self) -> int:
-        self._last_ns = max(self._exchange.now_ns, self._last_ns + 1)
-        return self._last_ns
-
-    def call_at(self, at_ns: int, callback: Callable[[], None]) -> Callable[[], None]:
-        number = next(self._numbers)
-        heappush(self._due, (at_ns, number, callback))
-        return lambda: self._called_off.add(number)
+class StageClock(MarketClock):
+    """A market clock that hands out what falls due one by one, each at its own time."""
 
     def take_due(self, until_ns: int) -> tuple[int, Callable[[], None]] | None:
         """The next wanted call that falls due by then, taken off the list."""

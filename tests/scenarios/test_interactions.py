@@ -358,7 +358,7 @@ async def test_i_three_rules_on_one_tick_go_on_beside_one_that_fails() -> None:
         assert account_status(stage.guard(), stage.clock.now_ns()).missing == ("rule broken: failed 1 times",)
 
 
-# -- what else rules.md 1.2 asks for ---------------------------------------------------------------------------------
+# -- exits, reductions and lockouts of several rules ------------------------------------------------------------------
 
 
 async def test_an_enforced_exit_starts_no_cooldown_and_is_no_trade_too_many() -> None:

@@ -1,10 +1,12 @@
 """`risk-manager sim`: the simulated gateway as a program of its own."""
 
-from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from risk_manager.simulator.serve import ServeOptions, Serving
 
 app = typer.Typer(help="The simulated ProjectX gateway.", no_args_is_help=True)
 
@@ -32,23 +34,9 @@ def serve(
     """Serve REST and both SignalR hubs until stopped; prints where it is and how to log in."""
     import asyncio
 
-    import msgspec
-
     from risk_manager.cli.errors import told
-    from risk_manager.cli.signals import call_on_stop
-    from risk_manager.runtime.clock import wall_ns
     from risk_manager.simulator.feeds import TapeError
-    from risk_manager.simulator.serve import ServeOptions, Serving
-    from risk_manager.simulator.serve import serve as run_server
-
-    def ready(serving: Serving) -> None:
-        typer.echo(msgspec.json.encode(serving).decode() if as_json else _described(serving))
-
-    async def serve_until_stopped() -> None:
-        serving = asyncio.create_task(run_server(options, wall_ns, ready))
-        call_on_stop(serving.cancel)
-        with suppress(asyncio.CancelledError):
-            await serving
+    from risk_manager.simulator.serve import ServeOptions
 
     options = ServeOptions(
         accounts=accounts,
@@ -62,24 +50,42 @@ def serve(
         trader=trader,
     )
     try:
-        asyncio.run(serve_until_stopped())
+        asyncio.run(_serve_until_stopped(options, as_json=as_json))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except TapeError as error:
-        typer.echo(f"sim serve: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise _refused(str(error)) from None
     except OSError as error:
-        typer.echo(f"sim serve: {told(error, port)}", err=True)
-        raise typer.Exit(2) from None
+        raise _refused(told(error, port)) from None
     except KeyError as error:
-        typer.echo(f"sim serve: {error.args[0]}", err=True)
-        raise typer.Exit(2) from None
+        raise _refused(error.args[0]) from None
 
 
-def _described(serving: object) -> str:
-    from risk_manager.simulator.serve import Serving
+async def _serve_until_stopped(options: "ServeOptions", *, as_json: bool) -> None:
+    import asyncio
+    from contextlib import suppress
 
-    assert isinstance(serving, Serving), serving
+    import msgspec
+
+    from risk_manager.cli.signals import call_on_stop
+    from risk_manager.runtime.clock import wall_ns
+    from risk_manager.simulator.serve import serve as run_server
+
+    def ready(serving: "Serving") -> None:
+        typer.echo(msgspec.json.encode(serving).decode() if as_json else _described(serving))
+
+    server = asyncio.create_task(run_server(options, wall_ns, ready))
+    call_on_stop(server.cancel)
+    with suppress(asyncio.CancelledError):
+        await server
+
+
+def _refused(problem: str) -> typer.Exit:
+    typer.echo(f"sim serve: {problem}", err=True)
+    return typer.Exit(2)
+
+
+def _described(serving: "Serving") -> str:
     lines = [
         f"Simulated gateway on {serving.api_url} (Ctrl-C ends it)",
         f"  user hub     {serving.user_hub_url}",

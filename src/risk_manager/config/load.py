@@ -21,9 +21,6 @@ from risk_manager.engine.engine import Mode
 
 ACCOUNTS_FILE = "accounts.yaml"
 
-FIRST_YEAR, LAST_YEAR = 2007, 2060
-"""The years of the table of trading days: replays reach back, and a daemon must not outlive its calendar."""
-
 
 def load_config(directory: Path, environ: Mapping[str, str] = os.environ) -> GuardConfig:
     """The configuration of a directory, complete and checked.
@@ -72,7 +69,7 @@ def _assemble(
         accounts=guarded,
         reset_time=reset.time,
         timezone=reset.timezone,
-        trading_days=build_trading_days(reset.time, reset.timezone, FIRST_YEAR, LAST_YEAR),
+        trading_days=build_trading_days(reset.time, reset.timezone),
         api_port=accounts.api.port,
         data_dir=data_dir,
         warnings=rule_sets.warnings + _unguarded(guarded),

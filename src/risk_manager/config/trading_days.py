@@ -21,6 +21,9 @@ from zoneinfo import ZoneInfo
 
 from risk_manager.domain.trading_day import TradingDays
 
+FIRST_YEAR, LAST_YEAR = 2007, 2060
+"""The years of all our tables of time: replays reach back, and a daemon must not outlive its calendar."""
+
 _MARKET_ZONE = "America/Chicago"
 _CLOCK_TIME = re.compile(r"([0-9]{2}):([0-9]{2})")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,7 +32,9 @@ _MONDAY, _SATURDAY = 0, 5
 
 
 @lru_cache(maxsize=4)  # a reloaded configuration mostly has the same day
-def build_trading_days(reset_time: str, timezone: str, first_year: int, last_year: int) -> TradingDays:
+def build_trading_days(
+    reset_time: str, timezone: str, first_year: int = FIRST_YEAR, last_year: int = LAST_YEAR
+) -> TradingDays:
     """The trading days of all sessions from January 1st of `first_year` to December 31st of `last_year`.
 
     Args:

@@ -38,12 +38,12 @@ from risk_manager.simulator.traders.script import DayPlan, Script, misbehaving_d
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 
+USER, API_KEY = "demo", "demo-key-of-the-simulator"
 ACCOUNT_NAME = "DEMO-50K"
 START_NS = 1_772_461_800 * NS_PER_S
 """Monday 2026-03-02 14:30 UTC, the New York open: the invented market's own date, so that a seed says it all."""
 
 CALL_LATENCY_NS = 80 * NS_PER_MS
-POLL_S = 3.0
 STEP_TIMEOUT_S = 10.0
 MARKET_SECONDS = 24.0
 """About how much market time the misbehaving day takes; the speed follows from it and the wanted length."""
@@ -106,8 +106,8 @@ class Demo:
         contracts, feed = _recorded_market(options) if options.tape else _invented_market(options)
         self.exchange = Exchange(contracts)
         self.clock = MarketClock(self.exchange)
-        account_id = self.exchange.open_account(user="demo", name=ACCOUNT_NAME, balance_micros=50_000 * 1_000_000)
-        self._days = build_trading_days("17:00", "America/Chicago", 2007, 2060)
+        account_id = self.exchange.open_account(user=USER, name=ACCOUNT_NAME, balance_micros=50_000 * 1_000_000)
+        self._days = build_trading_days("17:00", "America/Chicago")
         self._account_id = account_id
         self._contracts = contracts
         self._roots = sorted({each.contract.root for each in contracts})
@@ -146,7 +146,7 @@ class Demo:
         begun_ns = stopwatch_ns()
         server = SimServer(
             self.exchange,
-            users={"demo": "demo-key-of-the-simulator"},
+            users={USER: API_KEY},
             wall_clock=wall_ns,
             # Market time runs faster than the wall the server counts its budget by.
             settings=SimSettings(calls=Window(1_000_000, 60.0), account_echoes_s=()),
@@ -157,7 +157,6 @@ class Demo:
             self.daemon = await build_daemon(
                 self._config(port, Path(folder)),
                 clock=self.clock,
-                poll_s=POLL_S,
                 clock_lead_max_s=86_400.0,
                 listeners=(self._decided,),
             )
@@ -182,7 +181,7 @@ class Demo:
                 f"{base}/hubs/user",
                 f"{base}/hubs/market",
                 tuple(self._roots),
-                Credentials("demo", Secret("demo-key-of-the-simulator")),
+                Credentials(USER, Secret(API_KEY)),
             ),
             accounts=(AccountConfig(str(self._account_id), None, ACCOUNT_NAME, Mode.ENFORCE, self._rules()),),
             reset_time="17:00",

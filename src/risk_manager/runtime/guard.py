@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import msgspec
 import structlog
 
 from risk_manager.domain.actions import Action, TakeSnapshot
@@ -23,16 +22,14 @@ from risk_manager.domain.events import (
 from risk_manager.domain.fill import Fill
 from risk_manager.engine import Engine, EngineSettings
 from risk_manager.ports.clock import Clock
-from risk_manager.ports.journal import Journal, JournalConflict, JournalUnavailable, Recovered
+from risk_manager.ports.journal import Journal, JournalUnavailable
 from risk_manager.ports.venue import Venue
 from risk_manager.rules import Rule
+from risk_manager.runtime.commits import Commits
 from risk_manager.runtime.enforcements import EnforcementLog, Timing
 from risk_manager.runtime.health import GuardState, Health
 from risk_manager.runtime.inbox import Inbox
 from risk_manager.runtime.rules_in_force import RulesInForce, Waiting
-
-COMMIT_BUDGET_S = 0.25
-"""How long a commit may hold up the actions (design law 5): after that the guard acts from memory and says so."""
 
 SAVE_EVERY_NS = 1_000_000_000
 TIMER_STEP_NS = 1_000_000
@@ -45,7 +42,6 @@ CONNECTION = "venue connection"
 """The fault a dead connection task is reported under."""
 
 POLLS_PER_FULL = 5
-RECOMMIT_S = 0.25
 STOP_S = 2.0
 
 DecisionListener = Callable[["Guard", Decision, Timing], None]
@@ -81,6 +77,7 @@ class Guard:
         self.enforcements = EnforcementLog()
         self._venue = venue
         self._journal = journal
+        self._commits = Commits(name, journal, self.health, self._duty)
         self._clock = clock
         self._stopwatch = stopwatch
         self._poll_ns = poll_ns
@@ -91,10 +88,8 @@ class Guard:
         self._is_draining = False
         self._is_stopping = False
         self._is_stopped = False
-        self._is_recommitting = False
         self._polls = 0
         self._has_read = False
-        self._uncommitted: list[Decision] = []
         self._next_rules: deque[tuple[Rule, ...]] = deque()
         self._calls: set[asyncio.Task[Any]] = set()
         self._duties: set[asyncio.Task[Any]] = set()
@@ -103,36 +98,6 @@ class Guard:
         self._cancel_poll: Callable[[], None] | None = None
         self._cancel_save: Callable[[], None] | None = None
         self._saved_fills: dict[str, Fill] = {}
-
-    @classmethod
-    async def recovered(
-        cls,
-        name: str,
-        settings: EngineSettings,
-        venue: Venue,
-        journal: Journal,
-        clock: Clock,
-        stopwatch: Callable[[], int],
-        *,
-        poll_ns: int,
-        listeners: tuple[DecisionListener, ...] = (),
-        in_force: RulesInForce | None = None,
-    ) -> "Guard":
-        """A guard that continues where the journal's last one stopped: the same lockouts, the same open intents."""
-        known = await journal.recover(settings.account_id)
-        engine = _restored(settings, known)
-        return cls(
-            name,
-            engine,
-            settings,
-            venue,
-            journal,
-            clock,
-            stopwatch,
-            poll_ns=poll_ns,
-            listeners=listeners,
-            in_force=in_force,
-        )
 
     @property
     def account_id(self) -> str:
@@ -207,6 +172,7 @@ class Guard:
         if self._duties:
             await asyncio.wait(self._duties, timeout=STOP_S)
         self._is_stopped = True
+        self._commits.stop()
         for task in (*self._calls, *self._duties):
             task.cancel()
         await asyncio.gather(*self._calls, *self._duties, return_exceptions=True)
@@ -271,8 +237,8 @@ class Guard:
         """Commit, act, and go on with the next event."""
         try:
             begun_ns = self._stopwatch()
-            self._uncommitted.append(decision)
-            await self._commit()
+            self._commits.add(decision)
+            await self._commits.commit()
             timing = Timing(detection_ns, self._stopwatch() - begun_ns)
             for action in decision.actions:
                 self._call(self._act(action))
@@ -290,55 +256,9 @@ class Guard:
             except Exception as error:  # noqa: BLE001  # who only looks must not stop the guarding
                 self._alarm(error)
 
-    async def _commit(self) -> None:
-        """Make everything decided so far durable, within the budget; a broken disk never delays a flatten.
-
-        Once it is known to be broken nothing waits for it any more: the decision joins those that are offered again.
-        """
-        if self._is_recommitting:
-            return
-        try:
-            async with asyncio.timeout(COMMIT_BUDGET_S):
-                await self._commit_all()
-        except TimeoutError:
-            # The journal goes on writing; what it has stored by then it recognises when it is offered again.
-            self._journal_failed("the disk did not answer in time")
-
-    async def _commit_all(self) -> None:
-        while self._uncommitted:
-            decision = self._uncommitted[0]
-            try:
-                await self._journal.commit(decision)
-            except JournalConflict as error:
-                # It will never be stored; waiting for it would keep every later one from the disk.
-                log.critical("decision not journaled", account=self.name, sequence=decision.sequence, error=str(error))
-                self.health.fault("journal conflict", str(error))
-            except JournalUnavailable as error:
-                self._journal_failed(str(error))
-                return
-            if self._uncommitted and self._uncommitted[0] is decision:
-                self._uncommitted.pop(0)
-        self.health.fault("journal", None)
-
-    def _journal_failed(self, text: str) -> None:
-        self.health.fault("journal", text)
-        if not self._is_recommitting and not self._is_stopped:
-            log.critical("journal unavailable, acting from memory", account=self.name, error=text)
-            self._is_recommitting = True
-            self._duty(self._recommit())
-
-    async def _recommit(self) -> None:
-        try:
-            while self._uncommitted:
-                await asyncio.sleep(RECOMMIT_S)
-                await self._commit_all()
-        finally:
-            self._is_recommitting = False
-        log.warning("journal complete again", account=self.name)
-
     async def _act(self, action: Action) -> None:
         if isinstance(action, TakeSnapshot):
-            self.deliver(await self._venue.snapshot(self.account_id, full=action.full))
+            await self._read(full=action.full)
             return
         try:
             outcome: Event = await self._venue.execute(self.account_id, action)
@@ -346,6 +266,9 @@ class Guard:
             self._alarm(error)
             outcome = ActionUnknown(self.account_id, action.id, repr(error), 0, self._clock.now_ns())
         self.deliver(outcome)
+
+    async def _read(self, *, full: bool) -> None:
+        self.deliver(await self._venue.snapshot(self.account_id, full=full))
 
     # -- time ---------------------------------------------------------------------------------------------------
 
@@ -377,17 +300,14 @@ class Guard:
             self._set_timer()
 
     def _poll(self) -> None:
-        """Read a snapshot at a constant rate, on the calmest and on the worst day (design law 4).
+        """Read a snapshot at a constant rate, on the calmest and on the worst day.
 
         Every one is full while the user hub is down, for then nothing else tells of fills.
         """
         self._polls += 1
         is_full = not self.health.is_up(Link.USER_HUB) or self._polls % POLLS_PER_FULL == 0
-        self._call(self._act_poll(is_full=is_full))
+        self._call(self._read(full=is_full))
         self._cancel_poll = self._clock.call_at(self._clock.now_ns() + self._poll_ns, self._poll)
-
-    async def _act_poll(self, *, is_full: bool) -> None:
-        self.deliver(await self._venue.snapshot(self.account_id, full=is_full))
 
     # -- saving -------------------------------------------------------------------------------------------------
 
@@ -399,7 +319,7 @@ class Guard:
 
     async def _save_now(self) -> None:
         self._cancel_save = None
-        if self._uncommitted and not await self._caught_up():
+        if self._commits and not await self._caught_up():
             return
         account = self.engine.account
         fills = {fill.id: fill for fill in account.fills}
@@ -416,10 +336,10 @@ class Guard:
         if not self._is_stopped:
             self._save_soon()
             return False
-        await self._commit()
-        if self._uncommitted:
-            log.critical("decisions not stored", account=self.name, decisions=len(self._uncommitted))
-        return not self._uncommitted
+        await self._commits.commit()
+        if self._commits:
+            log.critical("decisions not stored", account=self.name, decisions=len(self._commits))
+        return not self._commits
 
     # -- tasks --------------------------------------------------------------------------------------------------
 
@@ -447,23 +367,6 @@ class Guard:
         """An exception that gets here is a bug of ours: say so loudly and go on guarding."""
         log.critical("internal error", account=self.name, error=repr(error), exc_info=error)
         self.health.fault("internal error", repr(error))
-
-
-def _restored(settings: EngineSettings, known: Recovered) -> Engine:
-    """The engine as the journal remembers it; a snapshot of another version costs what the venue will tell again."""
-    try:
-        return Engine.restore(
-            settings,
-            known.snapshot,
-            sequence=known.sequence,
-            lockouts=known.lockouts,
-            intents=known.open_intents,
-        )
-    except msgspec.MsgspecError as error:
-        log.warning("saved state not readable, starting from the venue", account=settings.account_id, error=str(error))
-        return Engine.restore(
-            settings, None, sequence=known.sequence, lockouts=known.lockouts, intents=known.open_intents
-        )
 
 
 def _told(change: Waiting) -> dict[str, str]:

@@ -12,7 +12,6 @@ import structlog
 
 from risk_manager.config import AccountConfig, Credentials, GuardConfig, Secret, VenueConfig, build_trading_days
 from risk_manager.config.custom_rules import protocol_faults
-from risk_manager.config.load import FIRST_YEAR, LAST_YEAR
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.finding import Breach, Warning
 from risk_manager.domain.intent import IntentState
@@ -24,7 +23,7 @@ from risk_manager.runtime.enforcements import Timing
 from risk_manager.runtime.guard import Guard
 from risk_manager.runtime.health import GuardState
 from risk_manager.runtime.status import AccountStatus
-from risk_manager.runtime.wiring import build_daemon
+from risk_manager.runtime.wiring import POLL_S, build_daemon
 
 SHORTHANDS = {
     "max_daily_loss": ("daily_realized_loss", "limit"),
@@ -97,7 +96,7 @@ class RiskManager:
         data_dir: Path | str = "data",
         observe: bool = False,
         api_port: int | None = None,
-        poll_s: float = 3.0,
+        poll_s: float = POLL_S,
     ) -> "RiskManager":
         """A guard, not started yet.
 
@@ -143,7 +142,7 @@ class RiskManager:
             ),
             reset_time="17:00",
             timezone="America/Chicago",
-            trading_days=build_trading_days("17:00", "America/Chicago", FIRST_YEAR, LAST_YEAR),
+            trading_days=build_trading_days("17:00", "America/Chicago"),
             api_port=api_port,
             data_dir=Path(data_dir),
             warnings=(),

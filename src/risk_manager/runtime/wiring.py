@@ -8,6 +8,7 @@ from pathlib import Path
 from risk_manager.config import AccountConfig, GuardConfig
 from risk_manager.config.calendar import build_calendar, prepare
 from risk_manager.domain.account import Account
+from risk_manager.domain.calendar import Calendar
 from risk_manager.enforcement.pacing import Pacing
 from risk_manager.engine import EngineSettings
 from risk_manager.persistence.sqlite_journal import SqliteJournal
@@ -15,6 +16,7 @@ from risk_manager.ports.clock import Clock
 from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.guard import DecisionListener, Guard
+from risk_manager.runtime.recovery import recovered_engine
 from risk_manager.runtime.rules_in_force import RulesInForce
 from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
@@ -63,28 +65,9 @@ async def build_daemon(
     venue = ProjectXVenue(settings, NetworkTransport(), clock)
     journal = await SqliteJournal.open(config.data_dir)
     try:
-        account_ids = await _resolved(config.accounts, venue)
-        poll_ns = int(max(poll_s, _fair_poll_s(len(account_ids))) * 1_000_000_000)
-        in_force = [
-            RulesInForce(config.data_dir, account_id, account.rules, config.rule_classes)
-            for account, account_id in zip(config.accounts, account_ids, strict=True)
-        ]
-        guards = [
-            await Guard.recovered(
-                account.label,
-                EngineSettings(
-                    account_id, config.trading_days, rules.rules, account.mode, pacing or Pacing(), calendar
-                ),
-                venue,
-                journal,
-                clock,
-                stopwatch_ns,
-                poll_ns=poll_ns,
-                listeners=listeners,
-                in_force=rules,
-            )
-            for account, account_id, rules in zip(config.accounts, account_ids, in_force, strict=True)
-        ]
+        guards = await _guards(
+            config, calendar, venue, journal, clock, pacing=pacing or Pacing(), poll_s=poll_s, listeners=listeners
+        )
     except BaseException:
         await venue.close()
         await journal.close()
@@ -92,7 +75,7 @@ async def build_daemon(
     return Daemon(
         venue,
         journal,
-        tuple(guards),
+        guards,
         clock,
         revision=config.revision,
         version=version("risk-manager"),
@@ -101,6 +84,40 @@ async def build_daemon(
         directory=directory,
         on_listening=on_listening,
     )
+
+
+async def _guards(
+    config: GuardConfig,
+    calendar: Calendar,
+    venue: ProjectXVenue,
+    journal: SqliteJournal,
+    clock: Clock,
+    *,
+    pacing: Pacing,
+    poll_s: float,
+    listeners: tuple[DecisionListener, ...],
+) -> tuple[Guard, ...]:
+    """One recovered guard for each account, in the order of the configuration."""
+    account_ids = await _resolved(config.accounts, venue)
+    poll_ns = int(max(poll_s, _fair_poll_s(len(account_ids))) * 1_000_000_000)
+    guards = []
+    for account, account_id in zip(config.accounts, account_ids, strict=True):
+        rules = RulesInForce(config.data_dir, account_id, account.rules, config.rule_classes)
+        settings = EngineSettings(account_id, config.trading_days, rules.rules, account.mode, pacing, calendar)
+        guard = Guard(
+            account.label,
+            await recovered_engine(settings, journal),
+            settings,
+            venue,
+            journal,
+            clock,
+            stopwatch_ns,
+            poll_ns=poll_ns,
+            listeners=listeners,
+            in_force=rules,
+        )
+        guards.append(guard)
+    return tuple(guards)
 
 
 def _fair_poll_s(accounts: int) -> float:

@@ -347,7 +347,7 @@ class Referee:
         was_lost = self._day in self._lost_days
         if result <= limit:
             self._lost_days.add(self._day)
-        is_broken = self._is_exposed() if was_lost else result <= limit
+        is_broken = self._exposures(None) > 0 if was_lost else result <= limit
         return [(DAILY_LOSS, ACCOUNT_SCOPE, min(result, limit), limit)] if is_broken else []
 
     def _forbidden(self) -> list[tuple[str, str, int, int]]:
@@ -369,9 +369,6 @@ class Referee:
         touched |= {order.contract_id for order in self._live.values()}
         return sum(1 for contract_id in touched if root is None or self._roots[contract_id] == root)
 
-    def _is_exposed(self) -> bool:
-        return self._exposures(None) > 0
-
     def _open_micros(self, contract_id: str) -> int | None:
         """Open profit at the exit side, rounded down to a micro; None when flat or without a price."""
         holding = self._holdings[contract_id]
@@ -380,11 +377,9 @@ class Referee:
         top = self._exchange.top(contract_id)
         side = top.bid_ticks if holding.net > 0 else top.ask_ticks
         mark = top.last_ticks if side is None else side
-        return (
-            None
-            if mark is None
-            else int((mark * holding.net - holding.cost_ticks) * self._tick_values[contract_id] // 1)
-        )
+        if mark is None:
+            return None
+        return int((mark * holding.net - holding.cost_ticks) * self._tick_values[contract_id] // 1)
 
     def _roll_day(self) -> None:
         label = self._label(self._now_ns)

@@ -56,11 +56,6 @@ class SceneClock:
                 await settled()
         self._scene.now_ns = max(self._scene.now_ns, until_ns)
 
-    @property
-    def waiting_ns(self) -> tuple[int, ...]:
-        """When the calls that are still wanted fall due, in order."""
-        return tuple(sorted(at_ns for at_ns, number, _ in self._due if number not in self._called_off))
-
 
 class MemoryJournal:
     """Implements `ports.journal.Journal` in memory.

@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from risk_manager.config.calendar.holidays import usual_holidays
-from risk_manager.config.calendar.zones import FIRST_YEAR, LAST_YEAR, ZoneTables, build_zone
+from risk_manager.config.calendar.zones import ZoneTables, build_zone
+from risk_manager.config.trading_days import FIRST_YEAR, LAST_YEAR
 from risk_manager.domain.calendar import WARNING_NS, Calendar, Market, Week, Window
 from risk_manager.domain.zone import DAY_S, SECOND_NS, WEEK_S, Zone, date_of_day, day_of_date, monday_of, weekday_of
 

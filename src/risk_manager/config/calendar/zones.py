@@ -1,20 +1,21 @@
 """Tables of time zones, read from the time zone data of the machine."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
+from risk_manager.config.trading_days import FIRST_YEAR, LAST_YEAR
 from risk_manager.domain.zone import SECOND_NS, Zone
 
-FIRST_YEAR, LAST_YEAR = 2007, 2060
 _STEP_S = 14 * 86_400
 """No zone changes its clocks twice within two weeks."""
 
 
 @lru_cache(maxsize=64)
 def build_zone(name: str) -> Zone:
-    """The offsets of a zone from 2007 to 2060.
+    """The offsets of a zone from `FIRST_YEAR` to `LAST_YEAR`.
 
     Raises:
         zoneinfo.ZoneInfoNotFoundError, ValueError: there is no such zone.
@@ -45,13 +46,7 @@ def _offset_s(at_s: int, zone: ZoneInfo) -> int:
 def _change_s(before_s: int, after_s: int, zone: ZoneInfo) -> int:
     """The first second with the offset of `after_s`, which `before_s` does not have yet."""
     old_s = _offset_s(before_s, zone)
-    while after_s - before_s > 1:
-        middle_s = (before_s + after_s) // 2
-        if _offset_s(middle_s, zone) == old_s:
-            before_s = middle_s
-        else:
-            after_s = middle_s
-    return after_s
+    return before_s + bisect_left(range(before_s, after_s), True, key=lambda at_s: _offset_s(at_s, zone) != old_s)
 
 
 class ZoneTables(Mapping[str, Zone]):

@@ -1,4 +1,4 @@
-"""The HTTP side of a hub: negotiation, connection ids and the upgrade to a WebSocket (projectx.md 5.1)."""
+"""The HTTP side of a hub: negotiation, connection ids and the upgrade to a WebSocket."""
 
 import asyncio
 from collections.abc import Callable

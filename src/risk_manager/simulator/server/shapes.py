@@ -1,4 +1,4 @@
-"""What the venue's JSON looks like: exact numbers, integer enums, key order as captured (projectx.md 1.5, 2.3, 2.5).
+"""What the venue's JSON looks like: exact numbers, integer enums, key order as captured.
 
 Over REST every member is there and may be null; on the stream null members are left out. Numbers are written from
 integers, never through a float, in minimal form.

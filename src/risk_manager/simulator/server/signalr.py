@@ -1,7 +1,7 @@
 """The JSON hub protocol, server side: bytes in, messages out, and the other way round. No sockets, no clock.
 
 A record is one JSON object followed by the separator byte 0x1E. A WebSocket message holds one or more whole records.
-Texts and decisions follow what ASP.NET Core sends with detailed errors off (projectx.md 5.2, 5.3).
+Texts and decisions follow what ASP.NET Core sends with detailed errors off.
 """
 
 from typing import Any

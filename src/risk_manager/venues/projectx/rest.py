@@ -53,7 +53,7 @@ class RestClient:
         on_link: OnLink,
         budget: CallBudget | None = None,
     ) -> None:
-        self.budget = budget or CallBudget()
+        self._budget = budget or CallBudget()
         self._base = settings.api_url.rstrip("/")
         self._read_wait_max_ns = round(settings.read_wait_max_s * SECOND_NS)
         self._transport = transport
@@ -84,7 +84,7 @@ class RestClient:
 
     async def ping(self) -> None:
         """Touch the gateway so that a connection stays open. Failures are only counted."""
-        if self.budget.ask(Lane.READ, self._clock.now_ns()) > 0:
+        if self._budget.ask(Lane.READ, self._clock.now_ns()) > 0:
             return
         try:
             reply = await self._transport.request("GET", f"{self._base}/api/Status/ping", headers={}, body=b"")
@@ -95,7 +95,7 @@ class RestClient:
 
     async def _wait_for_budget(self, lane: Lane) -> None:
         waited_ns = 0
-        while (wait_ns := self.budget.ask(lane, self._clock.now_ns())) > 0:
+        while (wait_ns := self._budget.ask(lane, self._clock.now_ns())) > 0:
             waited_ns += wait_ns
             if lane in (Lane.READ, Lane.BARS) and waited_ns > self._read_wait_max_ns:
                 self._problems.note("read_over_budget", f"next slot in {wait_ns / SECOND_NS:.1f} s")
@@ -108,7 +108,7 @@ class RestClient:
         self._time.observe(at_ns, now_ns)
         if reply.status == 429:
             self._problems.note("rate_limited", path)
-            self.budget.pause_reads(now_ns + round(_pause_s(reply.retry_after) * SECOND_NS))
+            self._budget.pause_reads(now_ns + round(_pause_s(reply.retry_after) * SECOND_NS))
         if reply.status >= 500:
             self._failed(f"{path}: status {reply.status}")
         else:

@@ -55,8 +55,6 @@ class ProjectXSettings:
     instruments: tuple[str, ...] = ()
     live: bool = False
     clock_lead_max_s: float = 60.0
-    request_total_s: float = 5.0
-    request_connect_s: float = 2.0
     read_wait_max_s: float = 5.0
     warm_connections: int = 4
     warm_every_s: float = 25.0
@@ -70,7 +68,7 @@ class ProjectXSettings:
             if (fault := url_fault(getattr(self, name))) is not None
         ]
         faults += [f"{name}: must not be empty" for name in ("user_name", "api_key") if not getattr(self, name)]
-        seconds = ("clock_lead_max_s", "request_total_s", "request_connect_s", "read_wait_max_s", "catalogue_s")
+        seconds = ("clock_lead_max_s", "read_wait_max_s", "catalogue_s")
         faults += [f"{name}: must be above 0" for name in seconds if not getattr(self, name) > 0]
         if faults:
             raise ValueError("; ".join(faults))

@@ -72,11 +72,6 @@ class ProjectXVenue:
         """How often each oddity was met."""
         return self._problems.counts
 
-    @property
-    def calls_in_window(self) -> int:
-        """How much of the call budget is used now, of 200."""
-        return self._rest.budget.used(self._clock.now_ns())
-
     def contracts(self) -> tuple[Contract, ...]:
         """The contracts known so far."""
         return self._catalogue.book.all()
