@@ -18,7 +18,8 @@ def _ns(text: str) -> int:
 
 
 def _start(days: TradingDays, label: str) -> str:
-    start_s = days.starts_ns[days.labels.index(label)] // 1_000_000_000
+    start_s, rest_ns = divmod(days.starts_ns[days.labels.index(label)], 1_000_000_000)
+    assert rest_ns == 0
     return datetime.fromtimestamp(start_s, UTC).strftime("%Y-%m-%d %H:%MZ")
 
 
@@ -42,6 +43,9 @@ def _start(days: TradingDays, label: str) -> str:
         ("17:00", "America/New_York", "2026-03-09", "2026-03-08 21:00Z"),
         ("17:00", "America/New_York", "2026-07-15", "2026-07-14 21:00Z"),
         ("15:10", "America/Chicago", "2026-07-15", "2026-07-14 20:10Z"),
+        # At noon most of a day falls on the next date, half an hour before it does not.
+        ("12:00", "America/Chicago", "2026-01-14", "2026-01-13 18:00Z"),
+        ("11:30", "America/Chicago", "2026-01-14", "2026-01-14 17:30Z"),
         # In the morning a day has its own date, and the week begins on Sunday.
         ("00:00", "America/New_York", "2026-01-14", "2026-01-14 05:00Z"),
         ("00:00", "America/New_York", "2026-01-12", "2026-01-11 05:00Z"),
@@ -131,9 +135,19 @@ def test_leaves_out_a_date_that_did_not_happen() -> None:
     assert labels[-3:] == ("2011-12-27", "2011-12-28", "2011-12-30")
 
 
-@pytest.mark.parametrize("reset", ["5pm", "17", "24:00", "17:60", "17:00:00", ""])
-def test_refuses_a_time_that_is_none(reset: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - the message is Python's own for some of them
+@pytest.mark.parametrize(
+    ("reset", "said"),
+    [
+        ("5pm", "not a time HH:MM: '5pm'"),
+        ("17", "HH:MM"),
+        ("17:00:00", "HH:MM"),
+        ("", "HH:MM"),
+        ("24:00", "hour"),
+        ("17:60", "minute"),
+    ],
+)
+def test_refuses_a_time_that_is_none(reset: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         build_trading_days(reset, "America/Chicago", 2026, 2026)
 
 

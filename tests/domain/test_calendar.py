@@ -6,8 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_manager.domain.calendar import EMPTY, HORIZON_WEEKS, Calendar, Market, Span, Week, Window, joined, span_at
-from risk_manager.domain.zone import UTC
+from risk_manager.domain.calendar import (
+    EMPTY,
+    HORIZON_WEEKS,
+    Calendar,
+    Market,
+    Span,
+    Week,
+    Window,
+    in_order,
+    joined,
+    span_at,
+    windows_from,
+)
+from risk_manager.domain.zone import UTC, WEEK_S
 
 HOUR_S = 3_600
 HOUR = HOUR_S * 1_000_000_000
@@ -56,6 +68,16 @@ def test_takes_closures_out() -> None:
     assert first(place, -2, 5) == [(-2, 0), (9, 12), (13, 15), (166, 174), (177, 185)]
 
 
+def test_changes_its_week_with_the_first_window_of_a_day() -> None:
+    tuesday = MONDAY_DAY + 1
+    weeks = (
+        Week(tuesday - 1, (window(24, 25),)),  # the first one holds before its day too
+        Week(tuesday, (window(24, 26),)),
+        Week(tuesday + 7, (window(24, 27),)),
+    )
+    assert first(market(*weeks), -7 * 24, 4) == [(-144, -143), (24, 26), (192, 195), (360, 363)]
+
+
 def test_changes_its_week_on_a_day() -> None:
     later = Week(MONDAY_DAY + 1, (window(24 + 20, 24 + 21),))
     assert first(market(WEEK, later), 0, 4) == [(-2, 6), (9, 17), (44, 45), (212, 213)]
@@ -78,12 +100,20 @@ def test_knows_where_its_data_ends() -> None:
 def test_windows_stand_in_order() -> None:
     with pytest.raises(AssertionError):
         Week(0, (window(9, 10), window(1, 2)))
+    assert in_order((window(1, 2), window(1, 3), window(2, 3)))
+
+
+def test_windows_repeat_from_the_week_before_up_to_the_horizon() -> None:
+    walls = list(windows_from((window(9, 17), window(33, 41)), BASE + 50 * HOUR))
+    assert hours(walls[:3]) == [(-159, -151), (-135, -127), (9, 17)]
+    assert len(walls) == 2 * (1 + HORIZON_WEEKS)
 
 
 @pytest.mark.parametrize(("start", "end"), [(5, 5), (6, 5), (-1, 5), (7 * 24, 7 * 24 + 1), (0, 7 * 24 + 1)])
 def test_a_window_is_at_most_a_week_long(start: int, end: int) -> None:
     with pytest.raises(AssertionError):
         window(start, end)
+    assert window(24, 8 * 24).end_s == 24 * HOUR_S + WEEK_S
 
 
 # -- joining -----------------------------------------------------------------------------------------------------------

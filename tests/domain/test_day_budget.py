@@ -9,16 +9,17 @@ from risk_manager.domain.day_budget import (
     open_losses_micros,
     profit_room_micros,
 )
-from risk_manager.testing.events import ES, MES, MNQ, micros
+from risk_manager.testing.events import ES, MES, MNQ, NQ, micros
 from risk_manager.testing.guarded import Guarded
 
 
 def account(realized: int = -300, fees: int = 10) -> Guarded:
-    """So much closed, one ES 400 down, five MES 250 up, one MNQ nobody quotes."""
+    """So much closed, one ES 400 and one NQ 100 down, five MES 250 up, one MNQ nobody quotes."""
     guarded = Guarded()
     venue = guarded.venue
     guarded.feed(venue.result(realized, fees=fees), venue.quote(ES, 5800), venue.quote(MES, 5800))
     guarded.feed(venue.buys(ES, 1, 5800), venue.buys(MES, 5, 5800), venue.buys(MNQ, 1, 21000))
+    guarded.feed(venue.buys(NQ, 1, 21000), venue.quote(NQ, 20995))
     guarded.feed(venue.quote(ES, 5792), venue.quote(MES, 5810))
     return guarded
 
@@ -27,15 +28,15 @@ def account(realized: int = -300, fees: int = 10) -> Guarded:
     ("basis", "with_fees", "without"),
     [
         (DayBasis.REALIZED, -310, -300),
-        (DayBasis.REALIZED_PLUS_UNREALIZED, -460, -450),
-        (DayBasis.COMPOSITE, -710, -700),
+        (DayBasis.REALIZED_PLUS_UNREALIZED, -560, -550),
+        (DayBasis.COMPOSITE, -810, -800),
     ],
 )
 def test_measures_the_day(basis: DayBasis, with_fees: int, without: int) -> None:
     view = account().engine.account
     assert day_result_micros(view, basis, True) == micros(with_fees)
     assert day_result_micros(view, basis, False) == micros(without)
-    assert open_losses_micros(view) == micros(-400)
+    assert open_losses_micros(view) == micros(-500)
 
 
 @pytest.mark.parametrize(

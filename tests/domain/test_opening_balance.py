@@ -5,7 +5,7 @@ import msgspec
 from risk_manager.domain.events import Event
 from risk_manager.domain.opening_balance import OpeningBalance, followed, uncertain_loss_micros
 from risk_manager.engine import Engine
-from risk_manager.testing.events import ES, HOUR_NS, START_NS, Scenario, micros
+from risk_manager.testing.events import ES, HOUR_NS, NQ, SECOND_NS, START_NS, Scenario, micros
 from risk_manager.testing.guarded import Guarded
 
 
@@ -63,9 +63,9 @@ def test_is_not_settled_before_what_was_under_way_has_come() -> None:
     following = Following(Scenario())
     opening = following.feed(following.venue.snapshot())
     assert (opening.is_settled, opening.is_exact, opening.due_ns) == (False, False, opening.told_ns + 2_000_000_000)
-    before = following.feed(following.venue.timer(after_s=1))
+    before = following.feed(following.venue.timer(after_s=1.998))
     assert not before.is_settled
-    assert following.feed(following.venue.timer(after_s=1)).is_settled
+    assert following.feed(following.venue.timer()).is_settled  # 2 seconds, to the nanosecond
 
 
 def test_is_told_within_bounds_when_a_fill_of_the_moment_may_be_in_it_or_not() -> None:
@@ -102,6 +102,20 @@ def test_an_open_loss_is_certain_once_no_close_can_be_under_way() -> None:
     following = Following(venue)
     following.feed(venue.snapshot(), venue.quote(ES, 5790), venue.timer(after_s=2))
     assert uncertain_loss_micros(following.opening, following.guarded.engine.account) == 0
+
+
+def test_an_open_profit_is_no_loss_in_doubt() -> None:
+    venue = Scenario()
+    venue.buys(ES, 1, 5800)
+    venue.buys(NQ, 1, 21_000)
+    following = Following(venue)
+    following.feed(venue.snapshot(), venue.quote(ES, 5790), venue.quote(NQ, 21_010))
+    account = following.guarded.engine.account
+    assert uncertain_loss_micros(following.opening, account) == micros(500)
+    account.now_ns = following.opening.told_ns + 2 * SECOND_NS - 1
+    assert uncertain_loss_micros(following.opening, account) == micros(500)
+    account.now_ns += 1
+    assert uncertain_loss_micros(following.opening, account) == 0
 
 
 def test_a_position_opened_since_is_certain_at_once() -> None:
@@ -152,6 +166,11 @@ def test_a_change_that_was_announced_is_taken_as_told() -> None:
     following.venue.balance_micros += micros(3000)
     following.told(is_trusted=True)
     assert following.bounds == (53_000, 53_000)
+    following.venue.balance_micros += micros(500)
+    for _ in range(2):
+        following.venue.wait(2)
+        following.feed(following.venue.snapshot(), is_trusted=True)
+    assert following.bounds == (53_500, 53_500)
 
 
 class TestNextDay:
@@ -187,5 +206,17 @@ class TestNextDay:
         following.venue.result(-900)
         following.venue.now_ns = START_NS + 40 * HOUR_NS
         assert following.feed(following.venue.quote(ES, 5800)).low_micros is None
+        # The day's own fills are not read yet: what the venue tells now may hold their result.
+        assert following.told().low_micros is None
         following.feed(following.venue.snapshot())
         assert following.bounds == (49_100, 49_100)
+
+    def test_is_unknown_after_days_nobody_saw_though_the_last_one_was_not_settled(self) -> None:
+        following = Following(Scenario())
+        assert not following.feed(following.venue.snapshot()).is_settled
+        following.venue.now_ns = START_NS + 40 * HOUR_NS
+        assert not following.feed(following.venue.quote(ES, 5800)).is_settled
+        for _ in range(3):
+            following.venue.wait(3)
+            following.feed(following.venue.snapshot())
+        assert (following.bounds, following.opening.ignored_micros) == ((50_000, 50_000), 0)

@@ -47,12 +47,17 @@ def test_is_not_over_one_contract_before_flat() -> None:
 
 
 def test_a_reversal_ends_one_turn_and_begins_the_next() -> None:
-    state, turns = folded(fill(1, BUY, 2, fees=2), fill(2, SELL, 5, -30 * USD, fees=5), fill(3, BUY, 3, 12 * USD))
+    state, turns = folded(fill(1, BUY, 2, fees=2), fill(2, SELL, 5, -30 * USD, fees=7), fill(3, BUY, 3, 12 * USD))
     assert turns == [
         RoundTurn("2", "C", BUY, 2, 1, 2, -30 * USD, 4, ("o1", "o2"), "o2"),
-        RoundTurn("3", "C", SELL, 3, 2, 3, 12 * USD, 3, ("o2", "o3"), "o3"),
+        RoundTurn("3", "C", SELL, 3, 2, 3, 12 * USD, 5, ("o2", "o3"), "o3"),
     ]
     assert state.net_contracts == 0
+
+
+def test_counts_nothing_where_the_venue_tells_no_result() -> None:
+    _, turns = folded(fill(1, BUY, 1), fill(2, SELL, 1))
+    assert turns == [RoundTurn("2", "C", BUY, 1, 1, 2, 0, 0, ("o1", "o2"), "o2")]
 
 
 def test_knows_no_opening_of_what_was_held_before() -> None:
@@ -78,6 +83,7 @@ def test_loses_no_contract_no_result_and_no_fee(moves: list[tuple[Side, int, int
 def test_an_order_adds_up_its_fills() -> None:
     order = FilledOrder("o1", "C", SELL, 1, 1, 2, 0, -50, 1)
     assert order.after(fill(4, SELL, 3, -70, fees=2), 1) == FilledOrder("o1", "C", SELL, 1, 4, 5, 1, -120, 3)
+    assert order.after(fill(4, SELL, 3), 3) == FilledOrder("o1", "C", SELL, 1, 4, 5, 3, -50, 1)
 
 
 def test_ids_of_one_instant_go_by_number() -> None:

@@ -39,6 +39,7 @@ def spans(one: Schedule, hours: int, market: str | None = None) -> list[tuple[in
         assert one.next_edge_ns(at_ns, CALENDAR, market) == span.until_ns > at_ns
         assert one.is_open(at_ns, CALENDAR, market) is span.is_open
         if span.is_open:
+            assert (span.since_ns - BASE) % HOUR == (span.until_ns - BASE) % HOUR == 0
             found.append(((span.since_ns - BASE) // HOUR, (span.until_ns - BASE) // HOUR))
             assert one.next_open_ns(at_ns, CALENDAR, market) == at_ns
         else:

@@ -66,7 +66,7 @@ def test_counts_days_as_the_calendar_does(day: date) -> None:
     assert monday_of(count * 24 * HOUR) == count - day.weekday()
 
 
-@pytest.mark.parametrize("day", ["2024-02-29", "2000-02-29", "1970-01-01", "1969-12-31"])
+@pytest.mark.parametrize("day", ["2024-02-29", "2000-02-29", "1970-01-01", "1969-12-31", "0001-01-01"])
 def test_reads_dates_that_exist(day: str) -> None:
     assert date(1970, 1, 1) + timedelta(days=day_of_date(day)) == date.fromisoformat(day)
 
@@ -74,7 +74,7 @@ def test_reads_dates_that_exist(day: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["2023-02-29", "1900-02-29", "2026-13-01", "2026-00-10", "2026-01-00", "2026-01-32", "0000-01-01", "2026-1-1",
-     "20260101", "2026-01-01T00:00", "26-01-01", "", "\uff12026-01-01", "-026-01-01"],
+     "20260101", "2026-01-01T00:00", "26-01-01", "", "\uff12026-01-01", "-026-01-01", "20a6-01-01"],
 )  # fmt: skip
 def test_refuses_what_is_no_date(text: str) -> None:
     with pytest.raises(ValueError, match="date"):

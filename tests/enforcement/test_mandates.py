@@ -4,9 +4,17 @@ import pytest
 
 from risk_manager.domain.finding import AtMost
 from risk_manager.domain.intent import Closed, Flat, Goal, NoOpeningOrders, OrdersGone, SizesAtMost
-from risk_manager.domain.lockout import Held, LockoutKind, OnLock
+from risk_manager.domain.lockout import Held, Lockout, LockoutKind, OnLock
 from risk_manager.domain.scope import ACCOUNT, Scope
-from risk_manager.enforcement.mandates import goal_of_breach, goal_of_lockout, held, lockout_of_breach, shrunk
+from risk_manager.domain.trading_day import TradingDay
+from risk_manager.enforcement.mandates import (
+    all_held,
+    goal_of_breach,
+    goal_of_lockout,
+    lockout_of_breach,
+    reset_ns,
+    shrunk,
+)
 from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy
 from risk_manager.testing.events import DAYS, ES, NQ
 from tests.enforcement.situations import S, account, breach
@@ -29,6 +37,14 @@ def test_turns_demands_into_goals(demand: Demand, cancels: tuple[str, ...], expe
     assert goal_of_breach(found, Remedy(demand), None, account((ES, 2))) == expected
 
 
+def test_means_one_contract_where_the_breach_does() -> None:
+    state = account((ES, 2), (NQ, 1))
+    found = breach(Scope(contract_id=ES.id))
+    position_ids = (state.holdings[ES.id].position_id,)
+    expected = Closed(found.scope, position_ids, state.now_ns)
+    assert goal_of_breach(found, Remedy(Demand.CLOSE_POSITION), None, state) == expected
+
+
 @pytest.mark.parametrize(("demand", "scope"), [(Demand.CLOSE_POSITION, ES_SCOPE), (Demand.FLATTEN, ACCOUNT)])
 def test_means_the_positions_at_the_breach_unless_a_lockout_says_more(demand: Demand, scope: Scope) -> None:
     state = account((ES, 2), (NQ, 1))
@@ -48,18 +64,45 @@ def test_means_whatever_is_there_while_a_position_has_no_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("terms", "until_after_ns"),
+    ("terms", "told_ns", "until_ns"),
     [
-        (LockTerms(LockUntil.DURATION, 30 * S), 30 * S),
-        (LockTerms(LockUntil.CONDITION), None),
+        (LockTerms(LockUntil.DURATION, 30 * S), None, 130 * S),
+        (LockTerms(LockUntil.CONDITION), None, None),
+        (LockTerms(LockUntil.DURATION, 30 * S), 500 * S, 500 * S),  # the breach itself says until when
     ],
 )
-def test_dates_a_lockout_from_the_breach(terms: LockTerms, until_after_ns: int | None) -> None:
+def test_dates_a_lockout_from_the_breach(terms: LockTerms, told_ns: int | None, until_ns: int | None) -> None:
+    state = account((ES, 2))
+    state.now_ns, state.day = 100 * S, TradingDay("2025-01-15", 0, 900 * S)
+    remedy = Remedy(Demand.FLATTEN, terms, LockoutKind.COOLDOWN)
+    assert lockout_of_breach(breach(until_ns=told_ns), remedy, state, "i") == Lockout(
+        account_id="1001",
+        scope=ACCOUNT,
+        rule="r",
+        kind=LockoutKind.COOLDOWN,
+        on_lock=OnLock.FLATTEN,
+        reason="CODE",
+        set_ns=100 * S,
+        until_ns=until_ns,
+        trading_day="2025-01-15",
+        intent_id="i",
+        allowed=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("now_ns", "expected_ns"),
+    [
+        (899 * S, 900 * S),
+        (900 * S, 900 * S + 86_400 * S),  # past the last day of the table
+        (950 * S, 950 * S + 86_400 * S),
+        (0, 0),  # the venue has not told the time yet
+    ],
+)
+def test_resets_at_the_end_of_the_trading_day(now_ns: int, expected_ns: int) -> None:
     state = account()
-    lockout = lockout_of_breach(breach(), Remedy(Demand.FLATTEN, terms, LockoutKind.COOLDOWN), state, "i")
-    assert lockout is not None
-    assert lockout.until_ns == (None if until_after_ns is None else state.now_ns + until_after_ns)
-    assert (lockout.kind, lockout.set_ns, lockout.intent_id) == (LockoutKind.COOLDOWN, state.now_ns, "i")
+    state.now_ns, state.day = now_ns, TradingDay("2025-01-17", 100 * S, 900 * S)
+    assert reset_ns(state) == expected_ns
 
 
 def test_ends_with_the_trading_day_by_default() -> None:
@@ -85,14 +128,16 @@ def test_upholds_flatness_or_what_was_held() -> None:
         (OnLock.FLATTEN, Flat(ACCOUNT)),
         (OnLock.BLOCK_NEW, NoOpeningOrders(ACCOUNT, (Held(NQ.id, -1), Held(ES.id, 2)))),
     ):
-        lockout = lockout_of_breach(breach(), Remedy(Demand.CANCEL_ORDERS, LockTerms(on_lock=on_lock)), state, "i")
+        remedy = Remedy(Demand.CANCEL_ORDERS, LockTerms(on_lock=on_lock))
+        lockout = lockout_of_breach(breach(), remedy, state, "i")
         assert lockout is not None
-        assert goal_of_lockout(lockout) == expected
+        assert goal_of_lockout(lockout) == goal_of_breach(breach(), remedy, lockout, state) == expected
 
 
 @pytest.mark.parametrize(
     ("net_before", "net_now", "allowed"),
     [
+        (1, 1, (Held(ES.id, 1),)),
         (3, 3, (Held(ES.id, 3),)),
         (3, 2, (Held(ES.id, 2),)),
         (3, 5, (Held(ES.id, 3),)),  # may not grow
@@ -102,4 +147,4 @@ def test_upholds_flatness_or_what_was_held() -> None:
     ],
 )
 def test_shrinks_what_is_allowed(net_before: int, net_now: int, allowed: tuple[Held, ...]) -> None:
-    assert shrunk(held(account((ES, net_before))), account((ES, net_now))) == allowed
+    assert shrunk(all_held(account((ES, net_before))), account((ES, net_now))) == allowed

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from risk_manager.exits._base import Exit, Held, Levels, Marked, Resized, View
+from risk_manager.exits._base import Exit, ExitEvent, Held, Levels, Marked, Resized, View
 
 SIDES = (1, -1)
 TICK_MICROS = 1_000_000
@@ -47,18 +47,25 @@ class Walk:
         return self
 
     def mark(self, mark: Marked) -> "Walk":
-        self.state = self.exit.step(self.state, mark, self.position)
-        return self
+        return self._step(mark)
 
     def becomes(self, position: Held) -> "Walk":
         self.now_ns += 1
         self.position = position
-        self.state = self.exit.step(self.state, Resized(self.now_ns), position)
+        return self._step(Resized(self.now_ns))
+
+    def _step(self, event: ExitEvent) -> "Walk":
+        before, self.state = self.state, self.exit.step(self.state, event, self.position)
+        assert self.state is before or self.state != before, "the same object if nothing changed"
         return self
 
     @property
     def levels(self) -> Levels:
-        return self.exit.levels(self.state, self.position, View(self.now_ns, self.features, self.session_end_ns))
+        said = self.exit.levels(self.state, self.position, View(self.now_ns, self.features, self.session_end_ns))
+        levels = (said.stop, *said.targets, said.deadline, *said.ratchets)
+        names = {level.by for level in levels if level is not None} | {skip.rule for skip in said.skipped}
+        assert names <= {self.exit.name}, "everything it says bears its name"
+        return said
 
     @property
     def stop(self) -> int | None:

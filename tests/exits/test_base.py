@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_manager.exits._base import ATR, Distance, Held, StopState, is_tighter
+from risk_manager.exits._base import ATR, Distance, Held, Marked, StopState, is_tighter
 from tests.exits.positions import held
 
 
@@ -37,9 +37,15 @@ def test_a_stop_is_never_looser_and_a_target_never_farther_than_said(net: int, c
     assert not position.has_profit(stop - position.sign, offset)
 
 
+def test_a_price_is_its_own_range() -> None:
+    assert Marked.at(96, 11) == Marked(11, high_ticks=96, low_ticks=96, close_ticks=96, features={})
+    assert Marked.at(96, 11, {ATR: 5}) == Marked(11, high_ticks=96, low_ticks=96, close_ticks=96, features={ATR: 5})
+
+
 @pytest.mark.parametrize(
     ("distance", "price", "atr", "expected"),
     [
+        (Distance(ticks=1), 23_200, 0, 1),
         (Distance(ticks=8), 23_200, 0, 8),
         (Distance(basis_points=50), 23_200, 0, 116),
         (Distance(basis_points=50), -3700, 0, 18),  # 18.5
@@ -47,6 +53,7 @@ def test_a_stop_is_never_looser_and_a_target_never_farther_than_said(net: int, c
         (Distance(atr_percent=200), 23_200, 4_500, 9),
         (Distance(atr_percent=150), 23_200, 4_500, 6),  # 6.75
         (Distance(atr_percent=10), 23_200, 100, 1),
+        (Distance(atr_percent=10), 23_200, 1, 1),
         (Distance(atr_percent=200), 23_200, 0, None),
     ],
 )

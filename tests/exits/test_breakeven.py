@@ -16,9 +16,10 @@ def test_moves_at_the_trigger_and_not_a_tick_before(sign: int, offset: int, expe
     assert walk.to(60, sign=sign).stop == sign * expected
 
 
-def test_the_extreme_of_a_bar_counts_and_arms_it_with_that_bar() -> None:
-    walk = Walk(Breakeven(trigger_ticks=10), held(1, 100))
-    walk.mark(Marked(5, high_ticks=110, low_ticks=99, close_ticks=101))
+@pytest.mark.parametrize(("net", "high", "low"), [(1, 110, 99), (-1, 101, 90)])
+def test_the_extreme_of_a_bar_counts_and_arms_it_with_that_bar(net: int, high: int, low: int) -> None:
+    walk = Walk(Breakeven(trigger_ticks=10), held(net, 100))
+    walk.mark(Marked(5, high_ticks=high, low_ticks=low, close_ticks=100))
     assert walk.levels.stop is not None
     assert walk.levels.stop.armed_ns == 5
 

@@ -17,12 +17,22 @@ def test_takes_the_distances_of_the_band(sign: int) -> None:
     walk = Walk(Regime(feature="vol", bands=BANDS), side(1, 100, sign))
     assert walk.to(100, sign=sign, vol=9).stop == sign * 80
     assert walk.targets == [(sign * 140, None)]
+    assert [target.armed_ns for target in walk.levels.targets] == [1]
     assert walk.to(100, sign=sign, vol=10).stop == sign * 94
     assert walk.targets == []
 
 
-def test_below_the_first_band_nothing_is_set() -> None:
-    walk = Walk(Regime(feature="vol", bands=BANDS), held(1, 100)).to(100, vol=-1)
+def test_a_band_may_have_the_smallest_distances_and_leave_some_out() -> None:
+    bands = (Band(from_value=0, target_ticks=1), Band(from_value=10, trail_ticks=1))
+    walk = Walk(Regime(feature="vol", bands=bands), held(1, 100)).to(100, vol=0)
+    assert (walk.stop, walk.targets) == (None, [(101, None)])
+    walk.to(112, vol=10)
+    assert (walk.stop, walk.targets) == (111, [])
+
+
+@pytest.mark.parametrize("bands", [BANDS, BANDS[:1]])
+def test_below_the_first_band_nothing_is_set(bands: tuple[Band, ...]) -> None:
+    walk = Walk(Regime(feature="vol", bands=bands), held(1, 100)).to(100, vol=-1)
     assert (walk.stop, walk.targets) == (None, [])
 
 
@@ -33,9 +43,13 @@ def test_a_wilder_regime_does_not_loosen_the_stop(*, may_loosen: bool, after: in
     assert walk.to(95, vol=0).stop == after
 
 
-def test_the_trail_counts_from_the_best_price_since_the_opening() -> None:
-    walk = Walk(Regime(feature="vol", bands=BANDS), held(1, 100)).to(112, 105, vol=0)
-    assert walk.to(105, vol=10).stop == 106
+@pytest.mark.parametrize("sign", SIDES)
+def test_the_trail_counts_from_the_best_price_since_the_opening(sign: int) -> None:
+    walk = Walk(Regime(feature="vol", bands=BANDS), side(1, 100, sign)).to(112, 105, sign=sign, vol=0)
+    assert walk.to(105, sign=sign, vol=10).stop == sign * 106
+    walk.features.clear()
+    walk.to(118, sign=sign)  # the best price counts without the measure too
+    assert walk.to(110, sign=sign, vol=10).stop == sign * 112
 
 
 def test_a_regime_counts_once_it_is_confirmed() -> None:
@@ -54,7 +68,7 @@ def test_without_the_measure_it_stays_where_it_is(on_missing: OnMissing, skips: 
     walk = Walk(Regime(feature="vol", bands=BANDS, on_missing=on_missing), held(1, 100)).to(100, vol=0)
     walk.features.clear()
     walk.to(101)
-    assert (walk.stop, walk.skips, walk.due_ns) == (80, skips, due_ns)
+    assert (walk.stop, walk.targets, walk.skips, walk.due_ns) == (80, [(140, None)], skips, due_ns)
 
 
 @pytest.mark.parametrize(

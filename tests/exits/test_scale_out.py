@@ -15,6 +15,7 @@ from tests.exits.positions import SIDES, Walk, held, mirrored, side
         (1, (50, 50), [(120, 1)]),
         (10, (33, 33), [(110, 3), (120, 3)]),
         (1, (50,), []),
+        (100, (1, 99), [(110, 1), (120, 99)]),
     ],
 )
 def test_spreads_whole_contracts_over_the_rungs(
@@ -42,12 +43,16 @@ def test_what_is_closed_counts_for_the_nearest_rungs(left: int, expected: list[t
     assert walk.becomes(held(left, 100)).targets == expected
 
 
+def test_may_begin_a_tick_from_the_entry() -> None:
+    assert Walk(ScaleOut(rungs=(Rung(1, 100),)), held(2, 100)).targets == [(101, 2)]
+
+
 def test_what_is_added_makes_a_new_ladder() -> None:
     walk = Walk(LADDER, held(2, 100)).becomes(held(1, 100)).becomes(held(4, 100))
     assert walk.targets == [(110, 2), (120, 1), (130, 1)]
 
 
-@pytest.mark.parametrize("rungs", [(), ((10, 50), (10, 50)), ((0, 50),), ((10, 60), (20, 50)), ((10, 0),)])
+@pytest.mark.parametrize("rungs", [(), ((10, 50), (10, 50)), ((0, 50),), ((10, 60), (20, 41)), ((10, 0),)])
 def test_refuses_what_makes_no_sense(rungs: tuple[tuple[int, int], ...]) -> None:
     with pytest.raises(ValueError, match="must"):
         ScaleOut(rungs=tuple(Rung(*rung) for rung in rungs))

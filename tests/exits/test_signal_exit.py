@@ -8,11 +8,12 @@ from tests.exits.positions import SIDES, Walk, held, side
 
 
 @pytest.mark.parametrize("sign", SIDES)
-def test_closes_against_the_side_at_the_threshold(sign: int) -> None:
-    walk = Walk(SignalExit(feature="score", threshold=3), side(1, 100, sign))
-    assert walk.to(100, sign=sign, score=sign * -2).due_ns is None
+@pytest.mark.parametrize("threshold", [1, 3])
+def test_closes_against_the_side_at_the_threshold(sign: int, threshold: int) -> None:
+    walk = Walk(SignalExit(feature="score", threshold=threshold), side(1, 100, sign))
+    assert walk.to(100, sign=sign, score=sign * (1 - threshold)).due_ns is None
     assert walk.to(100, sign=sign, score=sign * 9).due_ns is None
-    assert walk.to(100, sign=sign, score=sign * -3).due_ns == 4
+    assert walk.to(100, sign=sign, score=sign * -threshold).due_ns == 4
     assert walk.to(100, sign=sign, score=0).due_ns == 4
 
 

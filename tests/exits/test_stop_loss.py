@@ -14,6 +14,12 @@ def test_stands_at_its_distance_from_the_first_moment(sign: int) -> None:
     assert walk.to(120, 80, sign=sign).stop == sign * 90
 
 
+def test_is_armed_with_its_position() -> None:
+    stop = Walk(StopLoss(distance=Distance(ticks=10)), held(1, 100, changed_ns=7)).levels.stop
+    assert stop is not None
+    assert (stop.price_ticks, stop.armed_ns) == (90, 7)
+
+
 @pytest.mark.parametrize(("sign", "expected"), [(1, 9950), (-1, 10050)])
 def test_may_be_a_part_of_the_price(sign: int, expected: int) -> None:
     assert Walk(StopLoss(distance=Distance(basis_points=50)), held(sign, 10_000)).stop == expected

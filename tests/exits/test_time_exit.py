@@ -10,6 +10,7 @@ def test_counts_from_the_opening_whatever_is_added() -> None:
     walk = Walk(TimeExit(after_ns=50), held(1, 100, opened_ns=10, changed_ns=10))
     assert walk.due_ns == 60
     assert walk.becomes(held(2, 100, opened_ns=10, changed_ns=40)).due_ns == 60
+    assert Walk(TimeExit(after_ns=1), held(1, 100, opened_ns=10)).due_ns == 11
 
 
 @pytest.mark.parametrize("sign", SIDES)

@@ -24,10 +24,13 @@ def test_follows_and_never_goes_back(
     assert stops_along(Walk(one, side(1, 100, sign)), prices, sign) == expected
 
 
-@pytest.mark.parametrize(("source", "expected"), [(Source.EXTREME, 115), (Source.CLOSE, 100)])
-def test_follows_the_extreme_or_the_close(source: Source, expected: int) -> None:
-    walk = Walk(TrailingStop(distance=Distance(ticks=5), source=source), held(1, 100))
-    walk.mark(Marked(3, high_ticks=120, low_ticks=98, close_ticks=105))
+@pytest.mark.parametrize(
+    ("net", "source", "expected"),
+    [(1, Source.EXTREME, 115), (1, Source.CLOSE, 98), (-1, Source.EXTREME, 85), (-1, Source.CLOSE, None)],
+)
+def test_follows_the_extreme_or_the_close(net: int, source: Source, expected: int | None) -> None:
+    walk = Walk(TrailingStop(distance=Distance(ticks=5), source=source), held(net, 100))
+    walk.mark(Marked(3, high_ticks=120, low_ticks=80, close_ticks=103))
     assert walk.stop == expected
 
 
@@ -41,8 +44,8 @@ def test_a_part_of_the_best_price(sign: int, expected: int) -> None:
 def test_a_range_that_grows_does_not_loosen_it() -> None:
     walk = Walk(TrailingStop(distance=Distance(atr_percent=200)), held(1, 100))
     assert walk.to(110, atr=4_000).stop == 102
-    assert walk.to(110, atr=8_000).stop == 102
-    assert walk.to(110, atr=2_000).stop == 106
+    assert walk.to(112, atr=8_000).stop == 102
+    assert walk.to(110, atr=2_000).stop == 108  # from the best price, 112
     loose = Walk(TrailingStop(distance=Distance(atr_percent=200), may_loosen=True), held(1, 100))
     assert loose.to(110, atr=4_000).to(110, atr=8_000).stop == 94
 
@@ -69,6 +72,12 @@ def test_says_beforehand_how_it_would_move(sign: int) -> None:
     assert one.wake_ticks(walk.state, walk.position) == mirrored(110, sign)
     assert walk.to(109, sign=sign).stop == mirrored(103, sign)
     assert walk.to(110, sign=sign).stop == mirrored(105, sign)
+
+
+def test_says_beforehand_what_a_part_of_the_best_price_is() -> None:
+    walk = Walk(TrailingStop(distance=Distance(basis_points=100)), held(1, 10_000))
+    assert walk.levels.ratchets == (Trail("trailing_stop", 10_000, 100),)
+    assert walk.to(12_000).levels.ratchets == (Trail("trailing_stop", 10_000, 120),)
 
 
 def test_wakes_on_any_price_where_the_distance_may_change() -> None:

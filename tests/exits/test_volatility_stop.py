@@ -19,6 +19,7 @@ def test_keeps_the_range_at_the_entry(sign: int) -> None:
 def test_follows_the_present_range_but_not_back(*, may_loosen: bool, after: int) -> None:
     walk = Walk(VolatilityStop(atr_percent=200, use_entry_atr=False, may_loosen=may_loosen), held(1, 100))
     assert walk.to(100, atr=5_000).stop == 90
+    assert walk.skips == []
     assert walk.to(100, atr=3_000).stop == 94
     assert walk.to(100, atr=6_000).stop == after
 
@@ -27,6 +28,17 @@ def test_a_better_average_moves_it() -> None:
     walk = Walk(VolatilityStop(atr_percent=200), held(1, 100)).to(100, atr=5_000)
     assert walk.becomes(held(2, 100, 110)).stop == 95
     assert walk.becomes(held(2, 100, 90)).stop == 95
+
+
+def test_a_better_average_moves_it_by_the_range_of_the_moment() -> None:
+    walk = Walk(VolatilityStop(atr_percent=200, use_entry_atr=False), held(1, 100)).to(100, atr=5_000)
+    assert walk.to(100, atr=6_000).stop == 90
+    assert walk.becomes(held(2, 100, 110)).stop == 93  # 12 below 105
+
+
+def test_the_smallest_reading_is_one() -> None:
+    walk = Walk(VolatilityStop(atr_percent=1, use_entry_atr=False), held(1, 100)).to(100, atr=1)
+    assert (walk.stop, walk.skips) == (99, [])
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def joined(intervals: Iterator[tuple[int, int]], from_ns: int) -> Iterator[tuple
     """The intervals, sorted by their starts, with overlapping and touching ones made one; only those ending later."""
     start_ns = end_ns = from_ns
     for next_start_ns, next_end_ns in intervals:
-        if next_end_ns <= max(from_ns, end_ns, next_start_ns):
+        if next_end_ns <= end_ns:
             continue
         if next_start_ns > end_ns:
             if end_ns > start_ns:

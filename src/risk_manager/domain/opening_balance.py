@@ -89,7 +89,7 @@ def net_micros(account: AccountView) -> int:
 
 def uncertain_loss_micros(opening: OpeningBalance, account: AccountView) -> int:
     """How much of the open losses, >= 0, the balance may contain already; 0 once that would have been heard of."""
-    if opening.is_settled or not opening.told_ns or account.now_ns >= opening.told_ns + SETTLE_NS:
+    if account.now_ns >= opening.told_ns + SETTLE_NS:
         return 0
     held = (account.holdings.get(contract_id) for contract_id in opening.held)
     return -sum(min(0, one.unrealized_micros or 0) for one in held if one is not None)
@@ -106,11 +106,11 @@ def _in_day(known: OpeningBalance, account: AccountView) -> OpeningBalance:
     fresh = replace(
         known, day=day.label, day_end_ns=day.end_ns, net_micros=0, doubt_micros=None, taken_micros=0, held=()
     )
+    if known.day_end_ns != day.start_ns:
+        # Days went by unseen: only the venue knows what they brought, and no fill of this one has been read.
+        return replace(fresh, low_micros=None, has_fills=False, is_settled=False, told_ns=0, due_ns=None)
     if known.low_micros is None:
         return fresh
-    if known.day_end_ns != day.start_ns:
-        # Days went by unseen: only the venue knows what they brought.
-        return replace(fresh, low_micros=None, is_settled=False)
     return replace(
         fresh,
         low_micros=known.low_micros + known.net_micros,

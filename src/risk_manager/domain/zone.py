@@ -61,7 +61,7 @@ def day_of_date(text: str) -> int:
         raise ValueError(f"not a date YYYY-MM-DD: {text!r}")
     year, month, day = (int(part) for part in parts)
     # The civil calendar repeats every 400 years; counted from March a leap day comes last.
-    if 1 <= month <= 12 and year >= 1:
+    if year >= 1:
         shifted = year - (month <= 2)
         era, year_of_era = divmod(shifted, 400)
         day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1

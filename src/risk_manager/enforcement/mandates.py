@@ -63,7 +63,7 @@ def lockout_of_breach(breach: Breach, remedy: Remedy, account: AccountView, inte
         until_ns=_until_ns(terms, account) if breach.until_ns is None else breach.until_ns,
         trading_day=account.day.label,
         intent_id=intent_id,
-        allowed=held(account) if terms.on_lock is OnLock.BLOCK_NEW else (),
+        allowed=all_held(account) if terms.on_lock is OnLock.BLOCK_NEW else (),
     )
 
 
@@ -86,7 +86,7 @@ def reset_ns(account: AccountView) -> int:
     return account.day.end_ns if account.day.end_ns > account.now_ns else account.now_ns + DAY_NS
 
 
-def held(account: AccountView) -> tuple[Held, ...]:
+def all_held(account: AccountView) -> tuple[Held, ...]:
     """What is held now, by contract id."""
     return tuple(Held(key, holding.net_contracts) for key, holding in sorted(account.holdings.items()))
 

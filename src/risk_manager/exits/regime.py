@@ -69,13 +69,12 @@ class Regime(msgspec.Struct, frozen=True, kw_only=True, tag="regime"):
         return RegimeState()
 
     def step(self, state: RegimeState, event: ExitEvent, position: Held) -> RegimeState:
-        if isinstance(event, Marked):
-            state = self._marked(state, event, position)
-        if state.band < 0:
-            return state
-        wanted = self._wanted_ticks(state, position)
-        stop = state.stop.moved(wanted, event.at_ns, position.sign, may_loosen=self.may_loosen)
-        return state if stop is state.stop else msgspec.structs.replace(state, stop=stop)
+        after = self._marked(state, event, position) if isinstance(event, Marked) else state
+        if after.band >= 0:
+            wanted = self._wanted_ticks(after, position)
+            stop = after.stop.moved(wanted, event.at_ns, position.sign, may_loosen=self.may_loosen)
+            after = msgspec.structs.replace(after, stop=stop)
+        return state if after == state else after
 
     def levels(self, state: RegimeState, position: Held, view: View) -> Levels:
         target = self.bands[state.band].target_ticks if state.band >= 0 else None

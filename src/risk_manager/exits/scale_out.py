@@ -22,10 +22,9 @@ class Rung(msgspec.Struct, frozen=True, gc=False):
 
 
 class Ladder(msgspec.Struct, frozen=True, gc=False):
-    """The largest size so far, in contracts, and when it was reached."""
+    """The largest size so far, in contracts."""
 
     peak: int
-    peak_ns: int
 
 
 class ScaleOut(msgspec.Struct, frozen=True, kw_only=True, tag="scale_out"):
@@ -44,10 +43,10 @@ class ScaleOut(msgspec.Struct, frozen=True, kw_only=True, tag="scale_out"):
             raise ValueError("percent must be above 0, and 100 at most together")
 
     def initial_state(self, position: Held) -> Ladder:
-        return Ladder(position.size, position.changed_ns)
+        return Ladder(position.size)
 
     def step(self, state: Ladder, event: ExitEvent, position: Held) -> Ladder:
-        return Ladder(position.size, event.at_ns) if position.size > state.peak else state
+        return Ladder(position.size) if position.size > state.peak else state
 
     def levels(self, state: Ladder, position: Held, view: View) -> Levels:
         closed = state.peak - position.size

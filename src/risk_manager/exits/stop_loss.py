@@ -32,6 +32,7 @@ class StopLoss(msgspec.Struct, frozen=True, kw_only=True, tag="stop_loss"):
     def levels(self, state: StopState, position: Held, view: View) -> Levels:
         return Levels(stop=state.level(self.name))
 
-    def _wanted_ticks(self, position: Held) -> int | None:
+    def _wanted_ticks(self, position: Held) -> int:
         distance = self.distance.ticks_from(position.entry_ticks(), {})
-        return None if distance is None else position.stop_ticks(-distance)
+        assert distance is not None, self
+        return position.stop_ticks(-distance)

@@ -1,5 +1,6 @@
 """The market files: complete, sourced, and refused where they are not; and the warning before they run out."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from ruamel.yaml import YAML
 from risk_manager.config.calendar import MarketFileInvalid, build_calendar, running_out
 from risk_manager.config.calendar.holidays import usual_holidays
 from risk_manager.config.calendar.markets import DIRECTORY, MarketTables, read_market
-from risk_manager.domain.calendar import EMPTY, WARNING_NS, Calendar
-from risk_manager.domain.zone import DAY_S, SECOND_NS, day_of_date
+from risk_manager.domain.calendar import EMPTY, WARNING_NS, Calendar, Week, Window
+from risk_manager.domain.zone import DAY_S, SECOND_NS, date_of_day, day_of_date
 from risk_manager.rules._options.products import _VENUE_ROOTS
 
 FILES = sorted(DIRECTORY.glob("cme_*.yaml"))
@@ -59,33 +60,93 @@ def test_reads_what_deviates(tmp_path: Path, day: str, expected: list[tuple[floa
     assert closures(tmp_path, day) == expected
 
 
+DAY = "closes 12:00 [here] some day"
+
+
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "said"),
     [
-        ("closes 12:00 [here] some day", "closes 12:00 [there] some day"),  # nobody's word
-        ("closes 12:00 [here] some day", "closes 12:00 some day"),
-        ("closes 12:00 [here] some day", "closes 17:30 [here] some day"),  # after the session
-        ("closes 12:00 [here] some day", "opens 15:00, closes 12:00 [here] some day"),
-        ("closes 12:00 [here] some day", "closes 12:00 [here] "),
-        ("closes 12:00 [here] some day", "halts 12:00 [here] some day"),
-        ("2026-01-13:", "2026-01-17:"),  # a Saturday: no session ends
-        ("2026-01-13:", "2027-01-12:"),  # not covered
-        ("2026-01-13:", "2026-02-30:"),
-        ("America/Chicago", "America/Nowhere"),
-        ("holidays_beyond: none", "holidays_beyond: all"),
-        ("holidays_beyond: none", "holiday: none"),
-        ("group: test\n", ""),
-        ("Mon 17:00 - Tue 16:00", "Mon 17:00 to Tue 16:00"),
-        ("Mon 17:00", "Moo 17:00"),
-        ("covers: [2026-01-01, 2026-12-31]", "covers: [2026-01-01]"),
-        ("group: test", "group: [test"),
-        ("group: test", "- test"),
+        (DAY, "closes 12:00 [there] some day", "2026-01-13: cannot be read: closes 12:00 [there]"),  # nobody's word
+        (DAY, "closes 12:00 some day", "2026-01-13: cannot be read"),
+        (DAY, "closes 17:30 [here] some day", "2026-01-13: lies outside the usual sessions: closes 17:30"),
+        (DAY, "opens 15:00, closes 12:00 [here] some day", "2026-01-13: lies outside"),
+        (DAY, "opens 12:00, closes 12:00 [here] some day", "2026-01-13: lies outside"),
+        (DAY, "closes 12:00 [here] ", "2026-01-13: cannot be read"),
+        (DAY, "halts 12:00 [here] some day", "2026-01-13: cannot be read"),
+        ("2026-01-13:", "2026-01-17:", "2026-01-17: no session ends on that day"),  # a Saturday
+        ("2026-01-13:", "2027-01-12:", "2027-01-12 is not covered"),
+        ("2026-01-13:", "2026-02-30:", "out of range"),
+        ("America/Chicago", "America/Nowhere", "America/Nowhere"),
+        ("holidays_beyond: none", "holidays_beyond: all", "holidays_beyond"),
+        ("holidays_beyond: none", "holiday: none", "has ['covers', 'days', 'group', 'holiday', "),
+        ("group: test\n", "", "must have ['covers', 'days', 'group', "),
+        ("Mon 17:00 - Tue 16:00", "Mon 17:00 to Tue 16:00", "no window: Mon 17:00 to Tue 16:00"),
+        ("Mon 17:00", "Moo 17:00", ""),
+        ("covers: [2026-01-01, 2026-12-31]", "covers: [2026-01-01]", "not enough values"),
+        ("group: test", "group: [test", "while parsing"),
+        ("group: test", "- test", "while parsing"),
+        (SOUND, "- test", "is no mapping"),
     ],
 )
-def test_refuses_a_file_that_is_not_as_it_should_be(tmp_path: Path, old: str, new: str) -> None:
+def test_refuses_a_file_that_is_not_as_it_should_be(tmp_path: Path, old: str, new: str, said: str) -> None:
     assert old in SOUND
-    with pytest.raises(MarketFileInvalid, match=r"test\.yaml"):
+    with pytest.raises(MarketFileInvalid, match=rf"^test\.yaml: .*{re.escape(said)}"):
         read_market(written(tmp_path, SOUND.replace(old, new)))
+
+
+def test_reads_the_windows_of_a_week_in_order(tmp_path: Path) -> None:
+    text = SOUND.replace("Sun 17:00 - Mon 16:00", "Mon 00:45 - Mon 15:15").replace("Tue 17:00 - Wed", "Thu 17:00 - Thu")
+    assert read_market(written(tmp_path, text)).weeks == (
+        Week(
+            day_of_date("2000-01-01"),
+            (
+                Window(45 * 60, 15 * 3_600 + 15 * 60),
+                Window(17 * 3_600, DAY_S + 16 * 3_600),
+                Window(3 * DAY_S + 17 * 3_600, 10 * DAY_S + 16 * 3_600),  # into the next week
+            ),
+        ),
+    )
+    text = SOUND.replace("Tue 17:00 - Wed 16:00", "Wed 17:00 - Wed 17:00")
+    assert read_market(written(tmp_path, text)).weeks[0].windows[1] == Window(
+        2 * DAY_S + 17 * 3_600, 9 * DAY_S + 17 * 3_600
+    )
+
+
+CHANGING = """
+  - {from: 2000-01-01, windows: ["Wed 00:00 - Wed 10:00"]}
+  - {from: 2026-01-14, windows: ["Wed 00:00 - Wed 12:00"]}
+  - {from: 2026-01-21, windows: ["Wed 00:00 - Wed 14:00"]}
+days:
+  2026-01-07: "closed [here] x"
+  2026-01-14: "closed [here] x"
+  2026-01-21: "closed [here] x"
+  2026-12-30: "closed [here] x"
+"""
+
+
+def test_closes_the_sessions_of_the_week_that_holds_on_the_day(tmp_path: Path) -> None:
+    market = read_market(written(tmp_path, SOUND.partition("\n  - from")[0] + CHANGING))
+    starts = [market.zone.wall_ns(start) // SECOND_NS for start in market.closure_starts_ns]
+    assert starts == [day_of_date(f"2026-{day}") * DAY_S for day in ("01-07", "01-14", "01-21", "12-30")]
+    ends = zip(market.closure_starts_ns, market.closure_ends_ns, strict=True)
+    assert [(end - start) // (3_600 * SECOND_NS) for start, end in ends] == [10, 12, 14, 14]
+
+
+def test_covers_its_first_and_its_last_day(tmp_path: Path) -> None:
+    text = SOUND.replace("[2026-01-01, 2026-12-31]", "[2026-01-13, 2026-01-13]")
+    market = read_market(written(tmp_path, text))
+    assert market.known_from_ns == market.zone.instant_ns(day_of_date("2026-01-13") * DAY_S * SECOND_NS)
+    assert market.known_until_ns == market.known_from_ns + DAY_S * SECOND_NS
+
+
+def test_closes_on_usual_holidays_outside_the_days_it_covers(tmp_path: Path) -> None:
+    """Covered from Martin Luther King Jr. Day to Memorial Day; sessions end from Monday to Wednesday."""
+    text = SOUND.replace("holidays_beyond: none", "holidays_beyond: us").replace("2026-01-13", "2026-02-10")
+    text = text.replace("[2026-01-01, 2026-12-31]", "[2026-01-19, 2026-05-25]")
+    market = read_market(written(tmp_path, text))
+    days = [date_of_day(market.zone.wall_ns(end) // (DAY_S * SECOND_NS)) for end in market.closure_ends_ns]
+    assert (days[0], days[-1]) == ("2007-01-01", "2060-09-06")
+    assert [day for day in days if "2025-10" < day < "2027"] == ["2025-12-24", "2026-02-10", "2026-09-07"]
 
 
 def test_refuses_a_file_that_is_missing(tmp_path: Path) -> None:
@@ -196,6 +257,7 @@ def test_warns_of_the_markets_in_use_only() -> None:
 @pytest.mark.parametrize(
     ("year", "holidays"),
     [
+        (2022, "01-17 02-21 04-15 05-30 06-20 07-04 09-05 11-24 11-25 12-26"),
         (
             2023,
             "01-02 01-16 02-20 04-07 05-29 06-19 07-04 09-04 11-23 11-24 12-25",
@@ -213,8 +275,8 @@ def test_knows_the_usual_holidays(year: int, holidays: str) -> None:
 
 @pytest.mark.parametrize(
     "good_friday",
-    ["2008-03-21", "2011-04-22", "2016-03-25", "2018-03-30", "2019-04-19", "2020-04-10", "2021-04-02", "2022-04-15",
-     "2024-03-29", "2025-04-18", "2026-04-03", "2038-04-23", "2049-04-16", "2057-04-20"],
+    ["1902-03-28", "2008-03-21", "2011-04-22", "2016-03-25", "2018-03-30", "2019-04-19", "2020-04-10", "2021-04-02",
+     "2022-04-15", "2024-03-29", "2025-04-18", "2026-04-03", "2038-04-23", "2049-04-16", "2057-04-20", "2106-04-16"],
 )  # fmt: skip
 def test_knows_good_friday(good_friday: str) -> None:
     assert good_friday in usual_holidays(int(good_friday[:4]))

@@ -48,6 +48,9 @@ def test_says_which_zone_is_none(name: str, fault: str) -> None:
 def test_finds_the_zones_of_products_and_of_rules_around_rules() -> None:
     (rule,) = session("Europe/Berlin", per_instrument_sessions={"ES": {**BERLIN, "timezone": "Europe/Paris2"}})
     assert len(zone_faults(rule)) == 1
+    (both,) = session("Europe/Bonn", per_instrument_sessions={"ES": {**BERLIN, "timezone": "Europe/Paris2"}})
+    with pytest.raises(ValueError, match=r"^session_block_outside: Europe/Bonn [^;]*; .*?; Europe/Paris2 "):
+        prepare(build_calendar(), (both,))
     (scheduled,) = build_rules({"max_contracts": {"limit": 2, "schedule": {**BERLIN, "timezone": "Europe/Bonn"}}})
     assert len(zone_faults(scheduled)) == 1
 

@@ -34,7 +34,8 @@ def changes(city: str) -> tuple[datetime, ...]:
 @pytest.mark.parametrize("city", CITIES)
 def test_has_every_change_of_the_clocks(city: str) -> None:
     assert len(changes(city)) == 68  # two in each of 34 years
-    table = build_zone(city)
+    table = build_zone.__wrapped__(city)  # made anew, not one that is kept
+    assert table == build_zone(city)
     in_table = [at for at in table.starts_ns[1:] if at < ns(datetime(2041, 1, 1, tzinfo=UTC))]
     assert in_table == [ns(change) for change in changes(city)]
     for change in changes(city):
@@ -53,6 +54,11 @@ def test_finds_the_instant_of_a_wall_time_as_the_library_does(name: str, wall: d
     wall = wall.replace(microsecond=0)
     expected = wall.replace(tzinfo=ZoneInfo(name)).astimezone(UTC)
     assert build_zone(name).instant_ns(ns(wall.replace(tzinfo=UTC))) == ns(expected)
+
+
+@pytest.mark.parametrize("city", CITIES)
+def test_begins_with_the_first_year(city: str) -> None:
+    assert build_zone.__wrapped__(city).starts_ns[0] == ns(FIRST)
 
 
 def test_makes_each_table_once_and_none_of_what_is_no_zone() -> None:
