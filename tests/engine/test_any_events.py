@@ -38,7 +38,7 @@ from risk_manager.rules import (
     warned,
 )
 from risk_manager.rules._base import LockTerms, LockUntil
-from risk_manager.rules.daily_realized_loss import Action
+from risk_manager.rules._day_result import Action
 from risk_manager.testing.events import CONTRACTS, DAY_NS, DAYS, ES, MNQ, SECOND_NS, START_NS, micros
 
 ID = "1001"
@@ -192,7 +192,8 @@ def test_keeps_its_sums_equal_to_what_they_sum(stream: list[Event]) -> None:
         assert account.realized_micros == sum(fill.pnl_micros or 0 for fill in counted)
         assert account.fees_micros == sum(fill.fees_micros for fill in counted)
         held = account.holdings.values()
-        assert account.unrealized_micros == sum(one.unrealized_micros or 0 for one in held)
+        pending = sum(book.pending_micros for book in account.image().books)
+        assert account.unrealized_micros == sum(one.unrealized_micros or 0 for one in held) + pending
         assert account.unpriced == {one.contract_id for one in held if one.unrealized_micros is None}
         assert all(one.net_contracts != 0 and one.certain_contracts <= abs(one.net_contracts) for one in held)
         assert not any(order.status.is_terminal for order in account.orders.values())

@@ -96,6 +96,17 @@ def test_counts_the_larger_exposure_while_an_opening_waits() -> None:
     assert (holding.net_contracts, holding.certain_contracts) == (2, 2)
 
 
+def test_values_what_was_added_before_its_fill_comes() -> None:
+    """A third contract bought at 5002, stated by the position first."""
+    guarded = Guarded()
+    guarded.feed(guarded.venue.buys(ES, 2, 5000), guarded.venue.quote(ES, 4990))
+    (fill, position) = guarded.venue.buys(ES, 1, 5002)
+    guarded.feed(position)
+    assert guarded.engine.account.unrealized_micros == micros(-1600)
+    guarded.feed(fill)
+    assert guarded.engine.account.unrealized_micros == micros(-1600)
+
+
 def test_does_not_let_a_repeated_position_event_undo_a_closing_fill() -> None:
     guarded = Guarded()
     (_, stated) = opened = guarded.venue.buys(ES, 2, 5000)
@@ -106,6 +117,20 @@ def test_does_not_let_a_repeated_position_event_undo_a_closing_fill() -> None:
     assert (account.realized_micros, account.unrealized_micros) == (micros(-500), micros(-500))
     guarded.feed(position)
     assert (account.realized_micros, account.unrealized_micros) == (micros(-500), micros(-500))
+
+
+def test_does_not_count_a_loss_again_when_the_positions_lag_behind_their_fills() -> None:
+    """Two contracts sold one by one; the first position comes after both fills and states more than is left."""
+    guarded = Guarded()
+    guarded.feed(guarded.venue.buys(ES, 3, 5000), guarded.venue.quote(ES, 4990))
+    (fill, position), (next_fill, next_position) = guarded.venue.sells(ES, 1, 4990), guarded.venue.sells(ES, 1, 4990)
+    account = guarded.engine.account
+    guarded.feed(fill, next_fill, position)
+    assert (account.realized_micros, account.unrealized_micros) == (micros(-1000), micros(-500))
+    assert account.holdings[ES.id].net_contracts == 2, "exposure is still the larger of the two"
+    guarded.feed(next_position)
+    assert (account.realized_micros, account.unrealized_micros) == (micros(-1000), micros(-500))
+    assert account.holdings[ES.id].net_contracts == 1
 
 
 @pytest.mark.parametrize("repeats", [1, 3])

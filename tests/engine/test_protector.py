@@ -440,7 +440,8 @@ class Checked(Resting):
             assert action.size is None or 0 < action.size - order.filled <= size
             if action.stop_ticks is not None:
                 assert order.stop_ticks is not None
-                assert order.side.sign * (action.stop_ticks - order.stop_ticks) < 0
+                # Tighter; or the same, where the call before was done and its answer lost.
+                assert order.side.sign * (action.stop_ticks - order.stop_ticks) <= 0
         else:
             assert action.side.sign * position.net_contracts < 0
             kind = OrderType.STOP if isinstance(action, PlaceStop) else OrderType.LIMIT

@@ -159,7 +159,8 @@ class AccountView(Protocol):
 
     @property
     def unrealized_micros(self) -> int:
-        """Open P&L over the priced holdings; `unpriced` names the others."""
+        """Open P&L over the priced holdings (`unpriced` names the others), and the profit of what is closed already
+        where the venue has yet to state it."""
 
     @property
     def unpriced(self) -> frozenset[str]:

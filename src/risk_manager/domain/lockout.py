@@ -39,7 +39,8 @@ class Lockout(msgspec.Struct, frozen=True):
             time it tells, and 0 is the end of that trading day.
         trading_day: the day it was set in.
         intent_id: the enforcement that set it.
-        allowed: with `block_new`, what was held when it was set; it may shrink but not grow back or change sides.
+        allowed: with `block_new`, what was held when it was set; it may shrink but not grow back or change sides. None
+            while a fill's burst leaves open what that was; positions are let be until then.
     """
 
     account_id: str
@@ -52,7 +53,7 @@ class Lockout(msgspec.Struct, frozen=True):
     until_ns: int | None
     trading_day: str
     intent_id: str
-    allowed: tuple[Held, ...] = ()
+    allowed: tuple[Held, ...] | None = ()
 
     def joined(self, other: "Lockout") -> "Lockout":
         """The stricter of two lockouts of one key: the later end (None is latest), flatten over block_new."""

@@ -100,8 +100,8 @@ def _is_excess(goal: Goal, order: Order, account: Exposed) -> bool:
             is_covered = scope.covers(order.contract_id, account.contracts.get(order.contract_id))
             is_in_the_way = is_around and is_covered and is_opening(order, net)
             return is_in_the_way and not leaves_with_parent(order, account.orders)
-        case NoOpeningOrders(_, allowed) if allowed is not None and is_protective_stop(order, net):
-            # Too large for what is left, it may flip the position, which the goal then closes; without it, what is
+        case NoOpeningOrders() if is_protective_stop(order, net):
+            # Too large for what is left, it may flip the position, and a lock then closes that; without it, what is
             # left would have no stop at all.
             return False
         case Flat(scope) | NoOpeningOrders(scope):

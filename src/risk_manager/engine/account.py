@@ -77,6 +77,7 @@ class AccountState:
         self.lockouts: tuple[Lockout, ...] = ()
         self.realized_micros = 0
         self.fees_micros = 0
+        # Of the holdings, and what their books, of flat contracts too, have closed without a stated profit.
         self.unrealized_micros = 0
         self.unpriced: frozenset[str] = frozenset()
         self.has_positions = False
@@ -138,25 +139,25 @@ class AccountState:
 
     # -- folding ------------------------------------------------------------------------------------------------
 
-    def on_quote(self, event: QuoteUpdated) -> bool:
-        """Mark the position to a quote; False if none is held."""
+    def on_quote(self, event: QuoteUpdated) -> Book | None:
+        """Mark the position to a quote and say which it is; None if none is held."""
         quote = event.quote
         contract_id = quote.contract_id
         book = self.holdings.get(contract_id)
         if book is None:
             self._quotes[contract_id] = event
-            return False
+            return None
         book.quoted = event
         net, cost, before = book.value_net, book.value_cost, book.unrealized_micros
         mark = quote.bid_ticks if net > 0 else quote.ask_ticks
         if mark is None or before is None or cost is None:
             self._revalue(book)
-            return True
+            return book
         now = mark * net * book.tick_value_micros - cost
         if now != before:
             book.unrealized_micros = now
             self.unrealized_micros += now - before
-        return True
+        return book
 
     def on_account(self, event: AccountUpdated) -> None:
         self.record = event.account
@@ -327,10 +328,10 @@ class AccountState:
         self._sum_fill(fill, 1)
         self._ledger.put(fill, known, self.now_ns)
         book = self._book(fill.contract_id)
-        if moves and known is None and not fill.is_voided:
-            book.fill(fill, received_ns)
-        elif moves and known is not None and fill.is_voided and not known.is_voided:
-            book.unfill(known, received_ns)
+        if moves:
+            pending = book.pending_micros
+            _tell(book, fill, known, received_ns)
+            self.unrealized_micros += book.pending_micros - pending
         self._hold(book)
         return book
 
@@ -395,6 +396,11 @@ class AccountState:
         for contract_id, book in sorted(self._books.items()):
             if book.unsettled_ns is None and book.contradiction is None and book.moved_ns < requested_ns:
                 self._ledger.settle(contract_id, book.venue_net, self.now_ns, is_first=is_first)
+                # Agreement on the contracts says nothing about the profit: a fill that states it may still be under
+                # way when two others have settled the position. Read after that, the list of fills has it, if any has.
+                if is_first or book.moved_ns < requested_ns - SNAPSHOT_LAG_NS:
+                    self.unrealized_micros -= book.pending_micros
+                    book.forget_pending()
 
     def _reconcile_orders(self, orders: tuple[Order, ...], requested_ns: int, received_ns: int) -> None:
         listed = {order.id for order in orders}
@@ -443,10 +449,22 @@ class AccountState:
         self.has_positions, self.has_fills = image.has_positions, image.has_fills
         self._is_stream_broken, self.is_listed = image.is_stream_broken, image.is_listed
         self._ledger.load(image.ledger, image.fills)
-        self.unrealized_micros = sum(book.unrealized_micros or 0 for book in self._books.values())
+        self.unrealized_micros = sum((book.unrealized_micros or 0) + book.pending_micros for book in image.books)
         unpriced = (book.contract_id for book in self._books.values() if book.unrealized_micros is None)
         self.unpriced = frozenset(unpriced)
         self._sum_day()
+
+
+def _tell(book: Book, fill: Fill, known: Fill | None, received_ns: int) -> None:
+    """Tell a book of a fill, or of what has become of the one known so far."""
+    if known is None:
+        if not fill.is_voided:
+            book.fill(fill, received_ns)
+    elif fill.is_voided:
+        if not known.is_voided:
+            book.unfill(known, received_ns)
+    elif known.pnl_micros is None:
+        book.state_profit(fill)
 
 
 def _completed(known: Fill, again: Fill) -> Fill:

@@ -3,6 +3,11 @@
 The events of one fill arrive in any order within some 25 ms (projectx.md 2.4). Between the first and the last of them
 the two witnesses disagree: the book is *unsettled*. Then exposure is the larger of the two, so no breach is seen late,
 and value follows the fills, so a loss is never counted both as realized and as open.
+
+Nor as neither: of a reversal the half that opens may be told before the half that closes, which alone carries the
+profit. Then the fills have closed contracts whose profit the venue has yet to state; till it does, that is *pending*.
+It is kept by number of contracts, so each one closed counts once, stated or pending, whatever the order of its fills;
+and what the venue states counts in full, whatever we had reckoned.
 """
 
 from dataclasses import dataclass
@@ -24,8 +29,11 @@ class Book:
     Attributes:
         venue_net, venue_cost: what the venue last stated.   filled_net, filled_cost: the same, moved by fills since.
         is_venue_ahead: the last to change was the venue's statement, not the fills.
+        is_growth_stated: since the last fill the venue has stated a larger position, or the other side.
         value_net, value_cost: what is marked to the quote (cost None: cannot be valued).
         stated_id: of the venue's last statement.   position_id: of what is held; empty while it has no name yet.
+        unstated_contracts: closed by the fills, less those the venue has stated a profit of; < 0 if it is ahead.
+        pending_micros: what the unstated ones have brought; 0 as far as their price or cost is not known.
         moved_ns: local time of the last stream event that moved either witness; 0 if there was none.
         unsettled_ns: local time since which the witnesses disagree; None while they agree.
         contradiction: net contracts of a snapshot that contradicts them; adopted when the next one repeats it.
@@ -46,8 +54,11 @@ class Book:
     filled_cost: int | None = 0
     net_contracts: int = 0
     is_venue_ahead: bool = False
+    is_growth_stated: bool = False
     value_net: int = 0
     value_cost: int | None = 0
+    unstated_contracts: int = 0
+    pending_micros: int = 0
     moved_ns: int = 0
     unsettled_ns: int | None = None
     contradiction: int | None = None
@@ -82,7 +93,9 @@ class Book:
     def state(self, position: Position, received_ns: int) -> None:
         """Take in a position event."""
         # One that only repeats itself does not overtake the fills since.
-        self.is_venue_ahead = self.is_venue_ahead or position.net_contracts != self.venue_net
+        net, before = position.net_contracts, self.venue_net
+        self.is_venue_ahead = self.is_venue_ahead or net != before
+        self.is_growth_stated = self.is_growth_stated or abs(net) > abs(before) or net * before < 0
         self._take(position)
         self.moved_ns = received_ns
         self.contradiction = None
@@ -102,15 +115,22 @@ class Book:
             self.opened_ns = fill.at_ns
         net = self.filled_net
         closed = min(abs(net), fill.size) if net * signed < 0 else 0
+        self._close_unstated(closed - _stated(fill), self._gain_micros(fill, closed))
         self.filled_net = net + signed
         self.filled_cost = self._cost_after(fill, closed)
-        self.is_venue_ahead = False
+        self.is_venue_ahead = self.is_growth_stated = False
         self._settle(received_ns)
 
     def unfill(self, fill: Fill, received_ns: int) -> None:
         """Take back a voided fill: the price of an opening one leaves the cost, the cost of a closing one returns."""
         signed = fill.side.sign * fill.size
+        pnl, pending = fill.pnl_micros or 0, self.pending_micros
+        size_before = abs(self.filled_net)
         self.filled_net -= signed
+        # Undone, its contracts either leave the position or come back to it.
+        reopened = (fill.size + abs(self.filled_net) - size_before) // 2
+        unstated = _stated(fill) - reopened
+        self._close_unstated(unstated, pnl * unstated // fill.size)
         if self.filled_net == 0:
             self.filled_cost = 0
         elif fill.price_ticks is None or not self.tick_value_micros or self.filled_cost is None:
@@ -118,9 +138,17 @@ class Book:
         else:
             # A closing fill's profit is what it sold for less what that had cost.
             value = value_micros(fill.price_ticks, signed, self.tick_value_micros)
-            self.filled_cost -= value + (fill.pnl_micros or 0)
-        self.is_venue_ahead = False
+            self.filled_cost -= value + pnl - (self.pending_micros - pending)
+        self.is_venue_ahead = self.is_growth_stated = False
         self._settle(received_ns)
+
+    def state_profit(self, fill: Fill) -> None:
+        """Take in that the venue now states the profit of a fill it had told without."""
+        self._close_unstated(-_stated(fill), 0)
+
+    def forget_pending(self) -> None:
+        """Take it that the venue has stated every profit it is going to state."""
+        self.unstated_contracts = self.pending_micros = 0
 
     def shift(self, by_ns: int) -> None:
         """Move every local time: the local clock has been set."""
@@ -156,6 +184,24 @@ class Book:
         self.stated_id = position.id
         self.opened_ns = position.opened_ns
 
+    def _gain_micros(self, fill: Fill, closed: int) -> int:
+        """What a fill brings by closing so many contracts; 0 if that cannot be known."""
+        if closed == 0 or fill.price_ticks is None or not self.tick_value_micros or self.filled_cost is None:
+            return 0
+        freed = self.filled_cost * closed // abs(self.filled_net)
+        return value_micros(fill.price_ticks, -fill.side.sign * closed, self.tick_value_micros) - freed
+
+    def _close_unstated(self, contracts: int, gain_micros: int) -> None:
+        """Add contracts that were closed for a gain nobody has stated; if negative, take off so many of them."""
+        before = self.unstated_contracts
+        self.unstated_contracts += contracts
+        after = max(self.unstated_contracts, 0)
+        if contracts > 0:
+            # Those the venue had stated in advance are not pending.
+            self.pending_micros += gain_micros * min(contracts, after) // contracts
+        elif before > 0:
+            self.pending_micros = self.pending_micros * after // before
+
     def _cost_after(self, fill: Fill, closed: int) -> int | None:
         """What the fills' position cost after one that closed so many contracts and opened with the rest."""
         if self.filled_net == 0:
@@ -182,8 +228,9 @@ class Book:
         net = self.net_contracts = self.venue_net if venue_is_larger else self.filled_net
         if abs(net) > size_before:
             self.increased_ns = received_ns
-        # An opening position event ahead of its fill is valued at once; a closing one waits for the fill's P&L.
-        if self.is_venue_ahead and venue_is_larger and self.venue_net * self.filled_net >= 0:
+        # An opening position event ahead of its fill is valued at once; a closing one waits for the fill's P&L, and so
+        # does the first of several, behind their fills, though it states more than they have left.
+        if self.is_growth_stated and venue_is_larger and self.venue_net * self.filled_net >= 0:
             self.value_net, self.value_cost = self.venue_net, self.venue_cost
         else:
             self.value_net, self.value_cost = self.filled_net, self.filled_cost
@@ -191,3 +238,8 @@ class Book:
             self.position_id = self.stated_id
         elif net == 0 or self.value_net * value_before < 0:
             self.position_id = ""
+
+
+def _stated(fill: Fill) -> int:
+    """The contracts of which the fill states a profit."""
+    return 0 if fill.pnl_micros is None else fill.size

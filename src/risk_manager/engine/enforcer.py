@@ -9,12 +9,19 @@ from risk_manager.domain.actions import ClosePosition, ReducePosition, TakeSnaps
 from risk_manager.domain.events import Outcome, SnapshotTaken
 from risk_manager.domain.finding import Breach, Protect, Unit
 from risk_manager.domain.intent import Flat, Goal, Intent, IntentState, Protected, SizesAtMost
-from risk_manager.domain.lockout import Lockout, LockoutKind, LockoutRelease
+from risk_manager.domain.lockout import Lockout, LockoutKind, LockoutRelease, OnLock
 from risk_manager.domain.order import Order
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.enforcement.in_flight import SNAPSHOT, InFlight, Memory
 from risk_manager.enforcement.lattice import excess_orders, is_demanded, is_met, merge
-from risk_manager.enforcement.mandates import goal_of_breach, goal_of_lockout, lockout_of_breach, reset_ns, shrunk
+from risk_manager.enforcement.mandates import (
+    all_held,
+    goal_of_breach,
+    goal_of_lockout,
+    lockout_of_breach,
+    reset_ns,
+    shrunk,
+)
 from risk_manager.enforcement.pacing import Pacing
 from risk_manager.enforcement.planner import plan
 from risk_manager.enforcement.proof import Proof, Shown, after_snapshot, looked, next_snapshot_ns, shifted
@@ -24,6 +31,9 @@ from risk_manager.engine.open_intent import IntentKey, OpenIntent, is_contained,
 from risk_manager.engine.protector import Protector, ProtectorMemory
 from risk_manager.engine.step import Step
 from risk_manager.rules._base import Remedy
+
+BURST_NS = 1_000_000_000
+"""How long a lockout waits at most for the account to settle before it takes what is held for what may stay."""
 
 UNDER_LOCKOUT = "UNDER_LOCKOUT"
 """Code of an intent that removes exposure taken while a lockout was active."""
@@ -72,6 +82,9 @@ class Enforcer:
         """Take in a breach a rule reports, new or still holding."""
         key = (breach.rule, breach.code, breach.scope)
         fresh = lockout_of_breach(breach, remedy, self._account, step.id)
+        if fresh is not None and fresh.on_lock is OnLock.BLOCK_NEW and self._account.doubtful_since_ns() is not None:
+            # Which side of a reversal is held would depend on which of its events came first.
+            fresh = replace(fresh, allowed=None)
         held = self._active(fresh)
         goal = goal_of_breach(breach, remedy, held or fresh, self._account)
         work = self._open.get(key)
@@ -265,10 +278,15 @@ class Enforcer:
             self.open(step, breach, goal)
 
     def _shrink_allowance(self, step: Step, lockout: Lockout) -> None:
-        if lockout.allowed:
-            allowed = shrunk(lockout.allowed, self._account)
-            if allowed != lockout.allowed:
-                self._put(step, replace(lockout, allowed=allowed))
+        allowed = lockout.allowed
+        if allowed is None:
+            is_overdue = self._account.now_ns >= lockout.set_ns + BURST_NS
+            if is_overdue or self._account.doubtful_since_ns() is None:
+                self._put(step, replace(lockout, allowed=all_held(self._account)))
+        elif allowed:
+            left = shrunk(allowed, self._account)
+            if left != allowed:
+                self._put(step, replace(lockout, allowed=left))
 
     def _ask_for_snapshot(self, step: Step, now_ns: int) -> None:
         """Ask for a snapshot when it would prove a goal or settle a doubt; at most one is under way."""
