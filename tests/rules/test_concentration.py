@@ -148,28 +148,6 @@ ENQ_AND_EP = " ".join(sorted((NQ.id, ES.id)))
 
 
 @given(
-    st.dictionaries(st.sampled_from([NQ, ES, MNQ, CL]), st.integers(-6, 6).filter(bool), min_size=1),
-    st.lists(st.tuples(st.integers(0, 3), st.integers(-400, 400)), max_size=12),
-    st.sampled_from([40, 55, 60, 75]),
-)
-@settings(max_examples=100, deadline=None)
-def test_finds_on_the_quick_path_what_a_full_look_would_find(
-    positions: dict[Contract, int], moves: list[tuple[int, int]], max_pct: int
-) -> None:
-    options: dict[str, Any] = {"metric": "notional", "min_total": 300_000, "max_pct": max_pct, "action": "alert"}
-    guarded = holding(*positions.items(), **options)
-    prices = {product: PRICES[product] for product in positions}
-    looked = rule(**options)
-    for index, move in moves:
-        product = list(positions)[index % len(positions)]
-        prices[product] = max(1, prices[product] + move)
-        guarded.feed(guarded.venue.quote(product, prices[product]))
-        slot = guarded.engine._slots[0]
-        _, found = looked._look(guarded.engine.account)
-        assert {key[1] for key in slot.reported} == {one.code for one in found if hasattr(one, "code")}
-
-
-@given(
     st.dictionaries(st.sampled_from([NQ, ES, ES_JUNE, MNQ, MES, CL]), st.integers(-9, 9).filter(bool), min_size=1),
     st.integers(1, 99),
     st.integers(1, 30),

@@ -18,7 +18,6 @@ from risk_manager.config.calendar import build_calendar
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import Event, FillReceived, TimerFired
 from risk_manager.domain.finding import Breach, Finding, Protect, Unit, Warning
-from risk_manager.domain.lockout import OnLock
 from risk_manager.domain.order import OrderStatus, Side
 from risk_manager.enforcement.lattice import merge
 from risk_manager.engine import Engine, EngineSettings
@@ -178,7 +177,6 @@ def test_the_order_and_number_of_a_fills_events_change_nothing(
     rule = data.draw(st.sampled_from(forms(name)))
     price = at(product, bid if product is ES else 0)
     drawn = data.draw(shuffled(burst_of(before_a_burst(rule, held, bid).venue, product, contracts, price)))
-    drawn = closing_half_first(drawn)
     results = []
     for events in (None, drawn):
         guarded = before_a_burst(rule, held, bid)
@@ -186,32 +184,8 @@ def test_the_order_and_number_of_a_fills_events_change_nothing(
         arrives(guarded, list(burst) if events is None else events)
         guarded.venue.wait(2)
         guarded.feed(guarded.venue.snapshot())
-        results.append((outcome(guarded), None if is_turned_under_a_lock(guarded, held) else demands(guarded)))
+        results.append((outcome(guarded), demands(guarded)))
     assert results[1] == results[0]
-
-
-def closing_half_first(events: list[Event]) -> list[Event]:
-    """The events with the two halves of a reversal in the order they were made; everything else as it was.
-
-    The other way round the profit of the old side is for a moment neither open nor closed, and an account-wide rule
-    takes that for a loss.
-    """
-    halves = [event for event in events if isinstance(event, FillReceived)]
-    closing = {event.fill.id for event in halves if event.fill.pnl_micros is not None}
-    if not closing:
-        return events
-    ordered = iter(sorted(halves, key=lambda event: event.fill.id not in closing))
-    return [next(ordered) if isinstance(event, FillReceived) else event for event in events]
-
-
-def is_turned_under_a_lock(guarded: Guarded, held: int) -> bool:
-    """Whether one burst both turned a position round and locked out new exposure.
-
-    The venue does not say whether the new side was there before the lock, and so the order of its events decides.
-    """
-    known = guarded.venue.positions.get(ES.id)
-    is_turned = known is not None and known.net_contracts * held < 0
-    return is_turned and any(lockout.on_lock is OnLock.BLOCK_NEW for lockout in guarded.lockouts)
 
 
 # -- restarts ----------------------------------------------------------------------------------------------------------
@@ -551,18 +525,11 @@ def test_is_about_losses_or_says_what_else(name: str) -> None:
 def test_finds_no_loss_while_equity_only_rises(
     name: str, data: st.DataObject, steps: list[tuple[Any, int, int]]
 ) -> None:
-    """Whatever comes first of a fill, its position and the balance.
-
-    No position is turned round here: while the half that opens is known and the half that closes is not, the profit of
-    the old side is neither open nor closed.
-    """
+    """Whatever comes first of a fill, its position and the balance, and of the halves of a reversal."""
     guarded = Guarded(easily(name))
     venue, price = guarded.venue, {ES.id: 5800, MNQ.id: 5800}
     guarded.feed(venue.quote(ES, 5800), venue.quote(MNQ, 5800))
     for product, contracts, rise in steps:
-        net = venue.positions[product.id].net_contracts if product.id in venue.positions else 0
-        if net * contracts < 0:
-            contracts = max(-abs(net), min(contracts, abs(net)))
         if contracts:
             move = venue.buys if contracts > 0 else venue.sells
             traded = move(product, abs(contracts), price[product.id])

@@ -16,3 +16,17 @@ def notional_micros(holding: HoldingView) -> int | None:
         return None
     mark = mark_ticks(holding.quote, holding.net_contracts)
     return None if mark is None else abs(mark) * holding.contract.instrument.tick_value_micros
+
+
+def movable_micros(holding: HoldingView, parts: int) -> int:
+    """What open profit moves while the price moves by one part in so many, rounded down; 0 where that is unknown."""
+    quote, contract = holding.quote, holding.contract
+    mark = mark_ticks(quote, holding.net_contracts) if quote is not None else None
+    if mark is None or mark <= 0 or contract is None:
+        return 0
+    return mark // parts * abs(holding.net_contracts) * contract.instrument.tick_value_micros
+
+
+def latest_first(holding: HoldingView) -> tuple[int, int, str]:
+    """Sorts holdings by what grew last, the order in which too much is taken off."""
+    return -holding.increased_ns, -holding.opened_ns, holding.contract_id

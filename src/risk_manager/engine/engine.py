@@ -1,6 +1,6 @@
 """The engine: one account as a function of its events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -30,6 +30,7 @@ from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.trading_day import TradingDays
 from risk_manager.enforcement.pacing import Pacing
 from risk_manager.engine.account import AccountImage, AccountState
+from risk_manager.engine.bands import Bands
 from risk_manager.engine.enforcer import Enforcer, EnforcerImage
 from risk_manager.engine.slot import FindingKey, Slot, SlotImage
 from risk_manager.engine.step import Step
@@ -99,6 +100,7 @@ class Engine:
         self.enforcer = Enforcer(self.account, settings.pacing, is_observing=settings.mode is Mode.OBSERVE)
         self._slots: list[Slot] = []
         self._listeners: dict[type, list[Slot]] = {}
+        self._bands = Bands(())
         self._seat(settings.rules)
 
     @property
@@ -124,6 +126,7 @@ class Engine:
             kind: [slot for slot in self._slots if kind in _WAKE_EVERY_RULE or kind in slot.rule.listens_to]
             for kind in ALL_EVENTS
         }
+        self._bands = Bands(self._listeners[QuoteUpdated])
 
     # -- one step -----------------------------------------------------------------------------------------------
 
@@ -145,14 +148,18 @@ class Engine:
                 account.now_ns = at_ns
             if at_ns >= self._turn_ns:
                 step = self._turn()
+        slots: Sequence[Slot] = self._listeners[kind]
         if type(event) is QuoteUpdated:
-            # A quote of what is not held changes nothing a rule could see; what time alone changes has a deadline.
-            if not account.on_quote(event) and step is None:
-                return NOTHING
+            holding = account.on_quote(event)
+            if step is None:
+                # A quote of what is not held changes nothing a rule could see; what time alone changes has a deadline.
+                slots = self._bands.concerned(holding, account.now_ns) if holding is not None else ()
+                if not slots:
+                    return NOTHING
         else:
             step = step or Step(self._decision_id())
             self._take(event, step)
-        for slot in self._listeners[kind]:
+        for slot in slots:
             try:
                 state, found = slot.rule.step(slot.state, event, account)
                 if found:
@@ -165,7 +172,9 @@ class Engine:
                 step = step or Step(self._decision_id())
                 self._absorb(step, slot, found)
         if step is None:
+            self._bands.measure(slots, account)
             return NOTHING
+        self._bands.forget()
         if step.has_news or kind is not QuoteUpdated:
             self.enforcer.act(step, account.received_ns)
         return self._decide(step, event)

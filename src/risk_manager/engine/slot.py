@@ -12,7 +12,7 @@ import msgspec
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.finding import Breach, Gauge, Protect, Release, Skipped, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT, Scope
-from risk_manager.rules._base import Rule
+from risk_manager.rules._base import Rule, Slack, slack_of
 from risk_manager.rules._compose import put_together, signature_of, taken_apart
 
 RULE_FAILED = "RULE_FAILED"
@@ -66,6 +66,18 @@ class Slot:
             self.failures += 1
             return ()
         return gauges if is_sound else ()
+
+    def slack(self, account: AccountView) -> Slack | None:
+        """How far open profit may move before the rule has to look; None: it looks at every quote."""
+        if not self.is_quiet:
+            return None
+        try:
+            slack = slack_of(self.rule, self.state, account)
+            is_sound = type(slack) is Slack and _are_integers(slack.down_micros, slack.up_micros, slack.until_ns)
+        except Exception:  # noqa: BLE001  # it is shown every quote, as a rule that does not say
+            self.failures += 1
+            return None
+        return slack if is_sound else None
 
     def follow(self, old: "Slot") -> None:
         """Go on where a slot of the same rule, perhaps with other settings, stopped."""

@@ -1,5 +1,6 @@
 """What an account rule is, and the remedies its configuration may choose."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
@@ -49,6 +50,42 @@ class Remedy(msgspec.Struct, frozen=True, gc=False):
     demand: Demand
     lock: LockTerms | None = None
     kind: LockoutKind = LockoutKind.HARD
+
+
+UNBOUNDED = 1 << 62
+"""No bound: more than any money in micros or venue time."""
+
+
+class Slack(msgspec.Struct, frozen=True, gc=False):
+    """How far open profit may move before a rule has to look again.
+
+    A rule need not have a method `slack(state, account) -> Slack | None`; without one, and where it answers None, it is
+    shown every quote of what is held. It is asked after a quote about which it found nothing. What it promises: while
+    nothing but quotes arrives, every position has a price, and neither bound is reached, a `step` would return this
+    very state and find nothing, and its gauges in money move no further than open profit does.
+
+    Attributes:
+        down_micros, up_micros: the fall, and the rise, of the open profit of all positions together that has to be
+            looked at; that of one position as well. 0 or less: every quote has to be.
+        until_ns: venue time from which on every quote has to be looked at.
+    """
+
+    down_micros: int = UNBOUNDED
+    up_micros: int = UNBOUNDED
+    until_ns: int = UNBOUNDED
+
+
+def slack_of(rule: Any, state: Any, account: AccountView) -> Slack | None:
+    """What the rule's method `slack` says; None if it has none."""
+    measure = getattr(rule, "slack", None)
+    slack: Slack | None = None if measure is None else measure(state, account)
+    return slack
+
+
+def quote_missing(rule: str, contract_ids: Iterable[str]) -> tuple[Skipped, ...]:
+    """That a rule could not value these contracts; nothing if there are none."""
+    ids = sorted(contract_ids)
+    return (Skipped(rule, f"quote_missing {' '.join(ids)}"),) if ids else ()
 
 
 class Rule(Protocol):

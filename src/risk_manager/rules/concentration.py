@@ -39,12 +39,12 @@ import msgspec
 
 from risk_manager.domain.account import AccountView, HoldingView
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated, QuoteUpdated
-from risk_manager.domain.exposure import mark_ticks, notional_micros
+from risk_manager.domain.exposure import latest_first, movable_micros, notional_micros
 from risk_manager.domain.finding import AtMost, Breach, Finding, Gauge, Skipped, Unit
 from risk_manager.domain.instrument import MICROS_PER_USD
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.rules._base import Demand, LockTerms, Remedy
-from risk_manager.rules._options import Fault, same_product
+from risk_manager.rules._base import UNBOUNDED, Demand, LockTerms, Remedy, Slack, quote_missing
+from risk_manager.rules._options import ALERT_LOCKS, Fault, same_product
 
 _BASIS_POINTS = 10_000
 _STEPS = (16, 64, 256, 1024, 8192)
@@ -67,26 +67,6 @@ class Action(StrEnum):
 # Looked up once: a quote is compared with it on every event.
 _NOTIONAL = Metric.NOTIONAL
 _DEMANDS = {Action.REDUCE: Demand.REDUCE, Action.FLATTEN: Demand.FLATTEN, Action.ALERT: Demand.ALERT}
-
-
-class Calm(msgspec.Struct, frozen=True, gc=False):
-    """Prices of one contract, inclusive, between which nothing can be found. `is_long` says which price it is."""
-
-    is_long: bool
-    low_ticks: int
-    high_ticks: int
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """What the last full look found.
-
-    Attributes:
-        breach: what holds, counted in contracts; quotes do not change it.
-        calm: by contract id, while all their prices stay inside, no quote changes anything.
-    """
-
-    breach: Breach | None = None
-    calm: dict[str, Calm] = {}
 
 
 class _Part(msgspec.Struct):
@@ -116,25 +96,30 @@ class Concentration(msgspec.Struct, frozen=True, kw_only=True):
     def remedy(self) -> Remedy:
         return Remedy(_DEMANDS[self.action], self.lockout)
 
-    def initial_state(self) -> Seen:
-        return Seen()
-
-    def deadline_ns(self, state: Seen) -> None:
+    def initial_state(self) -> None:
         return None
 
-    def step(self, state: Seen, event: Event, account: AccountView) -> tuple[Seen, tuple[Finding | Skipped, ...]]:
-        if type(event) is QuoteUpdated:
-            if self.metric is not _NOTIONAL:
-                return state, (() if state.breach is None else (state.breach,))
-            quote = event.quote
-            calm = state.calm.get(quote.contract_id)
-            if calm is not None:
-                mark = quote.bid_ticks if calm.is_long else quote.ask_ticks
-                if mark is not None and calm.low_ticks <= mark <= calm.high_ticks:
-                    return state, ()
-        return self._look(account)
+    def deadline_ns(self, state: None) -> None:
+        return None
 
-    def gauges(self, state: Seen, account: AccountView) -> tuple[Gauge, ...]:
+    def step(self, state: None, event: Event, account: AccountView) -> tuple[None, tuple[Finding | Skipped, ...]]:
+        parts, missing = self._parts(account)
+        if missing:
+            return None, quote_missing(self.name, missing)
+        return None, (self._breach(parts),) if self._is_breached(parts) else ()
+
+    def slack(self, state: None, account: AccountView) -> Slack | None:
+        if self.metric is not _NOTIONAL:
+            return Slack()
+        parts, missing = self._parts(account)
+        total = sum(_exposures(parts).values())
+        step = next((step for step in _STEPS if self._is_calm(parts, total, step)), None)
+        if missing or step is None:
+            return None
+        room = min([movable_micros(part.holding, step) for part in parts], default=UNBOUNDED)
+        return Slack(room, room)
+
+    def gauges(self, state: None, account: AccountView) -> tuple[Gauge, ...]:
         parts, _ = self._parts(account)
         total = sum(part.each * part.size for part in parts)
         largest = max(_exposures(parts).values(), default=0)
@@ -152,7 +137,7 @@ class Concentration(msgspec.Struct, frozen=True, kw_only=True):
                 Fault(f"groups.{group}", f"{symbol} is in {known[same_product(symbol)]} already") for symbol in others
             )
         if self.action is Action.ALERT and self.lockout is not None:
-            faults.append(Fault("lockout", "an alert does nothing to the account; choose another action to lock it"))
+            faults.append(ALERT_LOCKS)
         return tuple(faults)
 
     @classmethod
@@ -169,19 +154,10 @@ class Concentration(msgspec.Struct, frozen=True, kw_only=True):
         """`min_total` in what exposure is counted in."""
         return self.min_total * MICROS_PER_USD if self.metric is _NOTIONAL else self.min_total
 
-    def _look(self, account: AccountView) -> tuple[Seen, tuple[Finding | Skipped, ...]]:
-        parts, missing = self._parts(account)
-        if missing:
-            return Seen(), (Skipped(self.name, f"quote_missing {' '.join(sorted(missing))}"),)
-        if not self._is_breached(parts):
-            return Seen(calm=self._calm(parts)), ()
-        breach = self._breach(parts)
-        return (Seen(breach) if self.metric is not _NOTIONAL else Seen()), (breach,)
-
     def _parts(self, account: AccountView) -> tuple[list[_Part], list[str]]:
         """The holdings, what grew last first, and the ids of those that have no price though one is needed."""
         parts, missing = [], []
-        for holding in sorted(account.holdings.values(), key=_latest_first):
+        for holding in sorted(account.holdings.values(), key=latest_first):
             each = notional_micros(holding) if self.metric is _NOTIONAL else 1
             if each is None:
                 missing.append(holding.contract_id)
@@ -202,19 +178,13 @@ class Concentration(msgspec.Struct, frozen=True, kw_only=True):
         total = sum(exposures.values())
         return total >= self._least and 100 * max(exposures.values(), default=0) > self.max_pct * total
 
-    def _calm(self, parts: list[_Part]) -> dict[str, Calm]:
-        """How far every price may move before there can be anything to find; empty if hardly at all."""
-        exposures = _exposures(parts)
-        total = sum(exposures.values())
-        if self.metric is not _NOTIONAL or not total:
-            return {}
-        for step in _STEPS:
-            # The worst case: one group goes up by one part in `step`, and all others go down by as much.
-            shares = [(value * (step + 1), (total - value) * (step - 1)) for value in exposures.values()]
-            is_small = total * (step + 1) < self._least * step
-            if is_small or all(100 * most <= self.max_pct * (most + rest) for most, rest in shares):
-                return _calm_of(parts, step)
-        return {}
+    def _is_calm(self, parts: list[_Part], total: int, step: int) -> bool:
+        """Whether nothing can be found while every price is less than one part in `step` away."""
+        if total * (step + 1) < self._least * step:
+            return True
+        # The worst case: one group goes up by so much, and all others go down by as much.
+        shares = [(value * (step + 1), (total - value) * (step - 1)) for value in _exposures(parts).values()]
+        return all(100 * most <= self.max_pct * (most + rest) for most, rest in shares)
 
     def _breach(self, parts: list[_Part]) -> Breach:
         exposures = _exposures(parts)
@@ -253,10 +223,6 @@ class Concentration(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _latest_first(holding: HoldingView) -> tuple[int, int, str]:
-    return -holding.increased_ns, -holding.opened_ns, holding.contract_id
-
-
 def _exposures(parts: list[_Part]) -> dict[str, int]:
     """The exposure of every group."""
     exposures: dict[str, int] = {}
@@ -268,16 +234,3 @@ def _exposures(parts: list[_Part]) -> dict[str, int]:
 def _share(exposure: int, total: int) -> int:
     """The share in basis points, rounded up, so that what is above the limit shows as above it."""
     return -(-exposure * _BASIS_POINTS // total) if total else 0
-
-
-def _calm_of(parts: list[_Part], step: int) -> dict[str, Calm]:
-    """The prices less than one part in `step` away; none at all where one is not positive and cannot be stretched."""
-    calm = {}
-    for part in parts:
-        holding = part.holding
-        mark = mark_ticks(holding.quote, holding.net_contracts) if holding.quote is not None else None
-        if mark is None or mark <= 0:
-            return {}
-        room = mark // step
-        calm[holding.contract_id] = Calm(holding.net_contracts > 0, mark - room, mark + room)
-    return calm

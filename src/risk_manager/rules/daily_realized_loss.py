@@ -36,30 +36,21 @@ Older spellings are understood: `loss_limit`, `max_daily_loss`, `lockout_until`,
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from risk_manager.domain.account import AccountView
-from risk_manager.domain.day_budget import DayBasis, day_result_micros, open_losses_micros
+from risk_manager.domain.day_budget import DayBasis, day_result_micros
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated, QuoteUpdated
 from risk_manager.domain.finding import Breach, Finding, Gauge, Release, Skipped, Unit
-from risk_manager.domain.lockout import OnLock
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.rules._base import Demand, LockTerms, Remedy
-from risk_manager.rules._options import Fault, dollars_text
-
-
-class Action(StrEnum):
-    FLATTEN = "flatten"
-    PAUSE = "pause"
-    ALERT = "alert"
-
+from risk_manager.rules._base import UNBOUNDED, LockTerms, Remedy, Slack, quote_missing
+from risk_manager.rules._day_result import Action, contradictions_of, evidence_of, remedy_of, without_close_all
+from risk_manager.rules._options import Fault
 
 # Looked up once: an enum member is found through its metaclass, which the quote path would pay for on every event.
 _REALIZED = DayBasis.REALIZED
-_COMPOSITE = DayBasis.COMPOSITE
 _ELSEWHERE = "belongs to the account, not to a rule: set the trading day under the account's reset"
 
 
@@ -87,14 +78,7 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def remedy(self) -> Remedy:
-        match self.action:
-            case Action.FLATTEN:
-                return Remedy(Demand.FLATTEN, self.lockout)
-            case Action.PAUSE:
-                terms = self.lockout if self.lockout is not None else LockTerms()
-                return Remedy(Demand.CANCEL_ORDERS, msgspec.structs.replace(terms, on_lock=OnLock.BLOCK_NEW))
-            case Action.ALERT:
-                return Remedy(Demand.ALERT)
+        return remedy_of(self.action, self.lockout)
 
     def initial_state(self) -> None:
         return None
@@ -104,46 +88,38 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
 
     def step(self, state: None, event: Event, account: AccountView) -> tuple[None, tuple[Finding | Skipped, ...]]:
         result = day_result_micros(account, self.basis, self.include_fees)
-        if account.unpriced and self.basis is not _REALIZED:
-            return None, self._judge(result, account)
-        if result > -self.limit_micros and not account.lockouts:
-            return None, ()
         return None, self._judge(result, account)
+
+    def slack(self, state: None, account: AccountView) -> Slack:
+        result = day_result_micros(account, self.basis, self.include_fees)
+        return Slack(down_micros=UNBOUNDED if self.basis is _REALIZED else self.limit_micros + result)
 
     def gauges(self, state: None, account: AccountView) -> tuple[Gauge, ...]:
         result = day_result_micros(account, self.basis, self.include_fees)
         return (Gauge("day loss", max(0, -result), self.limit_micros, Unit.MICROS),)
 
     def contradictions(self) -> tuple[Fault, ...]:
-        faults = []
-        if not self.cancel_orders:
-            faults.append(Fault("cancel_orders", "must be true: a resting order would reopen what was closed"))
+        faults = [*contradictions_of(self.action, self.lockout, cancel_orders=self.cancel_orders)]
         if self.action is Action.ALERT and self.unlock_if_recovered:
             faults.append(Fault("unlock_if_recovered", "has no lock to end when the action is alert"))
-        if self.action is Action.PAUSE and self.lockout is None:
-            faults.append(Fault("lockout", "is what a pause consists of; leave it out or give its length"))
         return tuple(faults)
 
     @classmethod
     def modernized(cls, options: dict[str, Any], faults: list[Fault]) -> dict[str, Any]:
-        if options.pop("close_all", True) is not True:
-            faults.append(Fault("close_all", "must be true: a daily loss ends all trading; choose an action instead"))
-        return options
+        return without_close_all(options, faults, "a daily loss")
 
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _judge(self, result: int, account: AccountView) -> tuple[Finding | Skipped, ...]:
-        found: list[Finding | Skipped] = []
-        is_partial = self.basis is not _REALIZED and bool(account.unpriced)
-        if is_partial:
-            found.append(Skipped(self.name, f"quote_missing {' '.join(sorted(account.unpriced))}"))
+        unseen = quote_missing(self.name, account.unpriced) if self.basis is not _REALIZED else ()
+        found: list[Finding | Skipped] = [*unseen]
         own_locks = [lockout for lockout in account.lockouts if lockout.rule == self.name]
         if result < -self.limit_micros or (self.inclusive and result == -self.limit_micros):
             # While the rule's own lock holds a flat account there is nothing left to demand.
             if account.holdings or not own_locks:
                 found.append(self._breach(result, account))
             return tuple(found)
-        if self.unlock_if_recovered and not is_partial:
+        if self.unlock_if_recovered and not unseen:
             found.extend(Release(self.name, lockout.scope, "recovered") for lockout in own_locks)
         return tuple(found)
 
@@ -155,15 +131,5 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
             -self.limit_micros,
             Unit.MICROS,
             ACCOUNT,
-            evidence=self._evidence(account),
+            evidence=evidence_of(account, self.basis, include_fees=self.include_fees),
         )
-
-    def _evidence(self, account: AccountView) -> tuple[tuple[str, str], ...]:
-        parts = [("basis", self.basis.value), ("realized", dollars_text(account.realized_micros))]
-        if self.include_fees:
-            parts.append(("fees", dollars_text(account.fees_micros)))
-        if self.basis is _COMPOSITE:
-            parts.append(("open_losses", dollars_text(open_losses_micros(account))))
-        elif self.basis is not _REALIZED:
-            parts.append(("unrealized", dollars_text(account.unrealized_micros)))
-        return tuple(parts)

@@ -33,30 +33,21 @@ would reopen what was closed. Older spellings are understood: `profit_target`, `
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from risk_manager.domain.account import AccountView
-from risk_manager.domain.day_budget import DayBasis, day_result_micros, open_losses_micros
+from risk_manager.domain.day_budget import DayBasis, day_result_micros
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated, QuoteUpdated
 from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Unit
-from risk_manager.domain.lockout import OnLock
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.rules._base import Demand, LockTerms, Remedy
-from risk_manager.rules._options import Fault, dollars_text
-
-
-class Action(StrEnum):
-    FLATTEN = "flatten"
-    PAUSE = "pause"
-    ALERT = "alert"
-
+from risk_manager.rules._base import UNBOUNDED, LockTerms, Remedy, Slack, quote_missing
+from risk_manager.rules._day_result import Action, contradictions_of, evidence_of, remedy_of, without_close_all
+from risk_manager.rules._options import Fault
 
 # Looked up once: an enum member is found through its metaclass, which the quote path would pay for on every event.
 _REALIZED = DayBasis.REALIZED
-_COMPOSITE = DayBasis.COMPOSITE
 _ELSEWHERE = "belongs to the account, not to a rule: set the trading day under the account's reset"
 
 
@@ -88,14 +79,7 @@ class DailyRealizedProfit(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def remedy(self) -> Remedy:
-        match self.action:
-            case Action.FLATTEN:
-                return Remedy(Demand.FLATTEN, self.lockout)
-            case Action.PAUSE:
-                terms = self.lockout if self.lockout is not None else LockTerms()
-                return Remedy(Demand.CANCEL_ORDERS, msgspec.structs.replace(terms, on_lock=OnLock.BLOCK_NEW))
-            case Action.ALERT:
-                return Remedy(Demand.ALERT)
+        return remedy_of(self.action, self.lockout)
 
     def initial_state(self) -> None:
         return None
@@ -105,36 +89,29 @@ class DailyRealizedProfit(msgspec.Struct, frozen=True, kw_only=True):
 
     def step(self, state: None, event: Event, account: AccountView) -> tuple[None, tuple[Finding | Skipped, ...]]:
         result = day_result_micros(account, self.basis, self.include_fees)
-        if result < self.target_micros and not account.unpriced:
-            return None, ()
         return None, self._judge(result, account)
+
+    def slack(self, state: None, account: AccountView) -> Slack:
+        result = day_result_micros(account, self.basis, self.include_fees)
+        return Slack(up_micros=UNBOUNDED if self.basis is _REALIZED else self.target_micros - result)
 
     def gauges(self, state: None, account: AccountView) -> tuple[Gauge, ...]:
         result = day_result_micros(account, self.basis, self.include_fees)
         return (Gauge("day profit", max(0, result), self.target_micros, Unit.MICROS),)
 
     def contradictions(self) -> tuple[Fault, ...]:
-        faults = []
-        if not self.cancel_orders:
-            faults.append(Fault("cancel_orders", "must be true: a resting order would reopen what was closed"))
-        if self.action is Action.PAUSE and self.lockout is None:
-            faults.append(Fault("lockout", "is what a pause consists of; leave it out or give its length"))
-        return tuple(faults)
+        return tuple(contradictions_of(self.action, self.lockout, cancel_orders=self.cancel_orders))
 
     @classmethod
     def modernized(cls, options: dict[str, Any], faults: list[Fault]) -> dict[str, Any]:
-        if options.pop("close_all", True) is not True:
-            faults.append(
-                Fault("close_all", "must be true: a reached target ends all trading; choose an action instead")
-            )
-        return options
+        return without_close_all(options, faults, "a reached target")
 
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _judge(self, result: int, account: AccountView) -> tuple[Finding | Skipped, ...]:
         found: list[Finding | Skipped] = []
-        if account.unpriced and self.basis is not _REALIZED:
-            found.append(Skipped(self.name, f"quote_missing {' '.join(sorted(account.unpriced))}"))
+        if self.basis is not _REALIZED:
+            found.extend(quote_missing(self.name, account.unpriced))
         is_reached = result > self.target_micros or (self.inclusive and result == self.target_micros)
         # While the rule's own lock holds a flat account there is nothing left to demand.
         is_upheld = not account.holdings and any(lockout.rule == self.name for lockout in account.lockouts)
@@ -143,6 +120,7 @@ class DailyRealizedProfit(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(found)
 
     def _breach(self, result: int, account: AccountView) -> Breach:
+        said = () if self.message is None else (("message", self.message),)
         return Breach(
             self.name,
             "DAILY_PROFIT",
@@ -150,17 +128,5 @@ class DailyRealizedProfit(msgspec.Struct, frozen=True, kw_only=True):
             self.target_micros,
             Unit.MICROS,
             ACCOUNT,
-            evidence=self._evidence(account),
+            evidence=(*evidence_of(account, self.basis, include_fees=self.include_fees), *said),
         )
-
-    def _evidence(self, account: AccountView) -> tuple[tuple[str, str], ...]:
-        parts = [("basis", self.basis.value), ("realized", dollars_text(account.realized_micros))]
-        if self.include_fees:
-            parts.append(("fees", dollars_text(account.fees_micros)))
-        if self.basis is _COMPOSITE:
-            parts.append(("open_losses", dollars_text(open_losses_micros(account))))
-        elif self.basis is not _REALIZED:
-            parts.append(("unrealized", dollars_text(account.unrealized_micros)))
-        if self.message is not None:
-            parts.append(("message", self.message))
-        return tuple(parts)

@@ -45,7 +45,7 @@ from risk_manager.domain.events import AccountUpdated, Event, FillReceived, Posi
 from risk_manager.domain.finding import Breach, Finding, Gauge, Release, Skipped, Unit, Warning
 from risk_manager.domain.opening_balance import OpeningBalance, followed, net_micros, uncertain_loss_micros
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy
+from risk_manager.rules._base import UNBOUNDED, Demand, LockTerms, LockUntil, Remedy, Slack, quote_missing
 from risk_manager.rules._options import Fault, dollars_text
 
 _TOLERATED = 100
@@ -53,8 +53,6 @@ _TOLERATED = 100
 
 _FAR = 10
 """So many times the drawdown above its floor an account hardly ever is: its levels count from another zero."""
-
-_NEVER = 1 << 62
 
 
 class Mode(StrEnum):
@@ -99,7 +97,6 @@ class Water(msgspec.Struct, frozen=True):
         close_day: the trading day whose opening balance, the last close, has been looked at.
         restarts: how many of the settings' restarts are behind it.   broken: the levels that were breached.
         balance: the opening balance's upper bound and the day's closed result.
-        low, high: an equity above the one and not above the other changes nothing; equal while nothing is sure.
     """
 
     opening: OpeningBalance = OpeningBalance()
@@ -109,8 +106,6 @@ class Water(msgspec.Struct, frozen=True):
     restarts: int = 0
     broken: tuple[int, ...] = ()
     balance: int = 0
-    low: int = 0
-    high: int = 0
 
 
 class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,13 +173,6 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(faults)
 
     def step(self, state: Water, event: Event, account: AccountView) -> tuple[Water, tuple[Finding | Skipped, ...]]:
-        # Nearly every event is a quote that neither lifts the mark nor comes near the floor.
-        if (
-            type(event) is QuoteUpdated
-            and state.low < state.balance + account.unrealized_micros <= state.high
-            and account.now_ns < state.opening.day_end_ns
-        ):
-            return state, ()
         if account.now_ns == 0:
             return state, ()
         before, state = state, self._followed(state, event, account)
@@ -192,12 +180,25 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
             return state, ((Skipped(self.name, "balance_unknown"),) if account.holdings else ())
         found = [*self._said(before, state, account)]
         state = self._judge(state, account, found)
-        is_quiet = not found and not state.broken and state.opening.is_exact
-        low, high = (self.floor_micros(state), self._high(state)) if is_quiet else (0, 0)
-        if (low, high) != (state.low, state.high):
-            state = msgspec.structs.replace(state, low=low, high=high)
         # One object for one state: a step that changes nothing is told by that.
         return (before if state == before else state), tuple(found)
+
+    def slack(self, state: Water, account: AccountView) -> Slack | None:
+        opening = state.opening
+        if opening.low_micros is None or not opening.is_exact or state.broken:
+            return None
+        equity = state.balance + account.unrealized_micros
+        down = equity - self.floor_micros(state)
+        if self._has_begun_with_money:
+            down = min(down, equity + self._zero())
+        up = UNBOUNDED
+        if self.mode in (Mode.INTRADAY_TRAILING, Mode.DAILY_TRAILING):
+            if state.tide is None:
+                return None
+            # Up to the day's highest result the mark stays where it is.
+            up = state.tide - net_micros(account) - account.unrealized_micros + 1
+        due_ns = opening.due_ns if opening.due_ns is not None and not opening.is_settled else UNBOUNDED
+        return Slack(down, up, min(opening.day_end_ns, due_ns))
 
     def gauges(self, state: Water, account: AccountView) -> tuple[Gauge, ...]:
         if state.opening.low_micros is None:
@@ -234,11 +235,6 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
         if state.mark is not None:
             return max(state.mark, top)
         return top if self.mode is Mode.DAILY_TRAILING else max(opening, top)
-
-    def _high(self, state: Water) -> int:
-        """The equity above which the mark rises."""
-        is_watched = self.mode in (Mode.INTRADAY_TRAILING, Mode.DAILY_TRAILING)
-        return (state.opening.low_micros or 0) - self._zero() + (state.tide or 0) if is_watched else _NEVER
 
     @property
     def _rises(self) -> bool:
@@ -321,8 +317,7 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
 
     def _said(self, before: Water, state: Water, account: AccountView) -> Iterator[Finding | Skipped]:
         """What cannot be seen, and what an administrator should look at."""
-        if account.unpriced:
-            yield Skipped(self.name, f"quote_missing {' '.join(sorted(account.unpriced))}")
+        yield from quote_missing(self.name, account.unpriced)
         known, opening = before.opening, state.opening
         came, left = opening.ignored_micros - known.ignored_micros, opening.taken_micros - known.taken_micros
         if known.day == opening.day and abs(came - left) * _TOLERATED > self.max_drawdown_micros:
@@ -358,7 +353,11 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
 
     def _is_gone(self, equity: int) -> bool:
         """Whether an account that began with money has none left."""
-        return (self.starting_balance_micros or 0) > 0 and equity + self._zero() <= 0
+        return self._has_begun_with_money and equity + self._zero() <= 0
+
+    @property
+    def _has_begun_with_money(self) -> bool:
+        return (self.starting_balance_micros or 0) > 0
 
     def _levels(self) -> tuple[int, ...]:
         """What an administrator changes to say that the account may go on."""

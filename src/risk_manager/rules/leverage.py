@@ -34,16 +34,16 @@ from msgspec.structs import replace
 
 from risk_manager.domain.account import AccountView, HoldingView
 from risk_manager.domain.events import AccountUpdated, Event, FillReceived, PositionUpdated, QuoteUpdated, SnapshotTaken
-from risk_manager.domain.exposure import mark_ticks, notional_micros
+from risk_manager.domain.exposure import latest_first, movable_micros, notional_micros
 from risk_manager.domain.finding import AtMost, Breach, Finding, Gauge, Skipped, Unit
 from risk_manager.domain.instrument import MICROS_PER_USD
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.rules._base import Demand, LockTerms, Remedy
-from risk_manager.rules._options import Fault, dollars_text
+from risk_manager.rules._base import UNBOUNDED, Demand, LockTerms, Remedy, Slack, quote_missing
+from risk_manager.rules._options import ALERT_LOCKS, Fault, dollars_text
 
 _PER_10K_MICROS = 10_000 * MICROS_PER_USD
 _STEP = 64
-"""A full look is good for prices less than one part in this many away."""
+"""A look is good for prices less than one part in this many away."""
 
 BALANCE_LAG_NS = 5_000_000_000
 """How long after a fill the venue may take to state the balance with its result."""
@@ -58,25 +58,14 @@ class Action(StrEnum):
 _DEMANDS = {Action.REDUCE: Demand.REDUCE, Action.FLATTEN: Demand.FLATTEN, Action.ALERT: Demand.ALERT}
 
 
-class Calm(msgspec.Struct, frozen=True, gc=False):
-    """Prices of one contract, inclusive, for which `Seen.enough_micros` holds. `is_long` says which price is meant."""
-
-    is_long: bool
-    low_ticks: int
-    high_ticks: int
-
-
 class Seen(msgspec.Struct, frozen=True):
-    """What the last full look found.
+    """What is known of the balance.
 
     Attributes:
-        calm: by contract id; while all their prices stay inside, equity of `enough_micros` is enough.
         result_micros: the day's result when the venue last stated the balance.
         doubt_until_ns: venue time until which the balance may lack what fills since have brought; None for no doubt.
     """
 
-    calm: dict[str, Calm] = {}
-    enough_micros: int = 0
     result_micros: int = 0
     doubt_until_ns: int | None = None
 
@@ -116,16 +105,22 @@ class Leverage(msgspec.Struct, frozen=True, kw_only=True):
         return state.doubt_until_ns
 
     def step(self, state: Seen, event: Event, account: AccountView) -> tuple[Seen, tuple[Finding | Skipped, ...]]:
-        if type(event) is QuoteUpdated:
-            quote = event.quote
-            calm = state.calm.get(quote.contract_id)
-            balance = account.balance_micros
-            if calm is not None and balance is not None:
-                mark = quote.bid_ticks if calm.is_long else quote.ask_ticks
-                is_near = mark is not None and calm.low_ticks <= mark <= calm.high_ticks
-                if is_near and balance + account.unrealized_micros >= state.enough_micros:
-                    return state, ()
-        return self._look(_stated(state, event, account), account)
+        state = _stated(state, event, account)
+        return state, self._look(state, account)
+
+    def slack(self, state: Seen, account: AccountView) -> Slack | None:
+        parts, missing = self._parts(account)
+        equity = _equity_micros(state, account)
+        if equity is None or missing:
+            return None
+        most, room = sum(part.exposure for part in parts), UNBOUNDED
+        if self.contracts_per_10k is None:
+            # Near these prices it is worth no more than this.
+            most += -(-most // _STEP)
+            room = min([movable_micros(part.holding, _STEP) for part in parts], default=UNBOUNDED)
+        spare = equity - max(1, self._enough(most))
+        until_ns = UNBOUNDED if state.doubt_until_ns is None else state.doubt_until_ns
+        return Slack(min(room, spare + 1), room, until_ns)
 
     def gauges(self, state: Seen, account: AccountView) -> tuple[Gauge, ...]:
         parts, _ = self._parts(account)
@@ -145,7 +140,7 @@ class Leverage(msgspec.Struct, frozen=True, kw_only=True):
             said = " and ".join(given) or "none"
             faults.append(Fault("max_ratio", f"write one of {', '.join(names)}, not {said}"))
         if self.action is Action.ALERT and self.lockout is not None:
-            faults.append(Fault("lockout", "an alert does nothing to the account; choose another action to lock it"))
+            faults.append(ALERT_LOCKS)
         return tuple(faults)
 
     @classmethod
@@ -163,26 +158,25 @@ class Leverage(msgspec.Struct, frozen=True, kw_only=True):
         """The allowed ratio in percent."""
         return self.max_ratio_pct if self.max_ratio_pct is not None else (self.max_ratio or 0) * 100
 
-    def _look(self, state: Seen, account: AccountView) -> tuple[Seen, tuple[Finding | Skipped, ...]]:
-        state = replace(state, calm={}, enough_micros=0)
+    def _look(self, state: Seen, account: AccountView) -> tuple[Finding | Skipped, ...]:
         if not account.holdings:
-            return state, ()
+            return ()
         equity = _equity_micros(state, account)
         if equity is None:
-            return state, (Skipped(self.name, "account_record_missing"),)
+            return (Skipped(self.name, "account_record_missing"),)
         parts, missing = self._parts(account)
         missing |= account.unpriced
-        skips = (Skipped(self.name, f"quote_missing {' '.join(sorted(missing))}"),) if missing else ()
+        skips = quote_missing(self.name, missing)
         if equity <= 0:
-            return state, (*skips, self._no_equity(equity, account))
+            return (*skips, self._no_equity(equity, account))
         if sum(part.exposure for part in parts) > self._allowed(equity):
-            return state, (*skips, self._breach(parts, equity))
-        return (state if missing else self._calmed(state, parts)), skips
+            return (*skips, self._breach(parts, equity))
+        return skips
 
     def _parts(self, account: AccountView) -> tuple[list[_Part], frozenset[str]]:
         """The holdings, what grew last first, and the ids of those that have no price though one is needed."""
         parts, missing = [], set()
-        for holding in sorted(account.holdings.values(), key=_latest_first):
+        for holding in sorted(account.holdings.values(), key=latest_first):
             each = 1 if self.contracts_per_10k is not None else notional_micros(holding)
             if each is None:
                 missing.add(holding.contract_id)
@@ -201,21 +195,6 @@ class Leverage(msgspec.Struct, frozen=True, kw_only=True):
         if self.contracts_per_10k is not None:
             return -(-exposure * _PER_10K_MICROS // self.contracts_per_10k)
         return -(-exposure * 100 // self._limit_pct)
-
-    def _calmed(self, state: Seen, parts: list[_Part]) -> Seen:
-        """The state with the prices around these, and the equity that is enough for the highest of them."""
-        calm = {}
-        for part in parts:
-            holding = part.holding
-            mark = mark_ticks(holding.quote, holding.net_contracts) if holding.quote is not None else None
-            if mark is None or mark <= 0:
-                return state
-            room = mark // _STEP
-            calm[holding.contract_id] = Calm(holding.net_contracts > 0, mark - room, mark + room)
-        most = sum(part.exposure for part in parts)
-        if self.contracts_per_10k is None:
-            most += -(-most // _STEP)
-        return replace(state, calm=calm, enough_micros=max(1, self._enough(most)))
 
     # -- breaches -----------------------------------------------------------------------------------------------
 
@@ -295,10 +274,6 @@ def _targets(parts: list[_Part], excess: int) -> tuple[AtMost, ...]:
             excess -= removed * part.each
             targets.append(AtMost(part.holding.contract_id, size - removed))
     return tuple(targets)
-
-
-def _latest_first(holding: HoldingView) -> tuple[int, int, str]:
-    return -holding.increased_ns, -holding.opened_ns, holding.contract_id
 
 
 def _hundredfold(ratio: object) -> int | None:

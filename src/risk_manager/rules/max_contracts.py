@@ -42,7 +42,7 @@ from risk_manager.domain.finding import AtMost, Breach, Finding, Gauge, Skipped,
 from risk_manager.domain.order import Order, OrderStatus
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.rules._base import Demand, LockTerms, Remedy
-from risk_manager.rules._options import Fault
+from risk_manager.rules._options import ALERT_LOCKS, Fault
 
 _TENTHS = 10
 """Counts are kept in tenths of a contract, so that a micro is a whole number of them."""
@@ -169,7 +169,7 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
 
     def contradictions(self) -> tuple[Fault, ...]:
         if self.action is Action.ALERT and self.lockout is not None:
-            return (Fault("lockout", "an alert does nothing to the account; choose another action to lock it"),)
+            return (ALERT_LOCKS,)
         return ()
 
     @classmethod

@@ -45,44 +45,30 @@ import msgspec
 from risk_manager.domain.account import AccountView, HoldingView
 from risk_manager.domain.day_budget import profit_room_micros
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated, QuoteUpdated
-from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Unit, Warning
-from risk_manager.domain.scope import ACCOUNT, Scope
-from risk_manager.rules._base import Demand, LockTerms, Remedy
-from risk_manager.rules._options import Fault, dollars_text
-
-_SECOND_NS = 1_000_000_000
+from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Unit
+from risk_manager.domain.scope import Scope
+from risk_manager.rules._base import UNBOUNDED, LockTerms, Remedy, Slack, quote_missing
+from risk_manager.rules._open_profit import (
+    SECOND_NS,
+    Action,
+    Magnitude,
+    Together,
+    day_budget,
+    evidence_of,
+    grouped,
+    linked_composite,
+    name_of,
+    next_look_ns,
+    quiet_until_ns,
+    remedy_of,
+    stale_quotes,
+)
+from risk_manager.rules._options import ALERT_LOCKS, Fault
 
 
 class Mode(StrEnum):
     PROFIT_TARGET = "profit_target"
     BREAKEVEN = "breakeven"
-
-
-class ProfitScope(StrEnum):
-    PER_POSITION = "per_position"
-    PER_INSTRUMENT = "per_instrument"
-    TOTAL = "total"
-
-
-class Action(StrEnum):
-    CLOSE_POSITION = "close_position"
-    FLATTEN = "flatten"
-    FLATTEN_AND_LOCK = "flatten_and_lock"
-    ALERT = "alert"
-
-
-_DEMANDS = {
-    Action.CLOSE_POSITION: Demand.CLOSE_POSITION,
-    Action.FLATTEN: Demand.FLATTEN,
-    Action.FLATTEN_AND_LOCK: Demand.FLATTEN,
-    Action.ALERT: Demand.ALERT,
-}
-# Looked up once: an enum member is found through its metaclass, which the quote path would pay for on every event.
-_BREAKEVEN = Mode.BREAKEVEN
-_PER_POSITION = ProfitScope.PER_POSITION
-_TOTAL = ProfitScope.TOTAL
-
-Magnitude = Annotated[int, msgspec.Meta(gt=0)]
 
 
 class CompositeEnforcement(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,11 +103,9 @@ class Watch(msgspec.Struct, frozen=True):
     """What the rule remembers.
 
     Attributes:
-        is_quiet: nothing was found, so a quote concerns its own contract only.
         due_ns: venue time of the next look; None while nothing is held.
     """
 
-    is_quiet: bool = False
     armed: tuple[Armed, ...] = ()
     due_ns: int | None = None
 
@@ -151,20 +135,17 @@ class MaxUnrealizedProfit(msgspec.Struct, frozen=True, kw_only=True):
     profit_target_micros: Magnitude | None = None
     breakeven_arm_profit_micros: Magnitude | None = None
     breakeven_offset_ticks: Annotated[int, msgspec.Meta(ge=0)] = 0
-    scope: ProfitScope = ProfitScope.PER_POSITION
+    scope: Together = Together.PER_POSITION
     action: Action = Action.CLOSE_POSITION
     inclusive: bool = True
-    max_quote_age_ns: Annotated[int, msgspec.Meta(gt=0)] = 10 * _SECOND_NS
-    check_interval_ns: Annotated[int, msgspec.Meta(ge=_SECOND_NS)] = 5 * _SECOND_NS
+    max_quote_age_ns: Annotated[int, msgspec.Meta(gt=0)] = 10 * SECOND_NS
+    check_interval_ns: Annotated[int, msgspec.Meta(ge=SECOND_NS)] = 5 * SECOND_NS
     composite_enforcement: CompositeEnforcement = CompositeEnforcement()
     lockout: LockTerms | None = None
 
     @property
     def remedy(self) -> Remedy:
-        lock = self.lockout
-        if lock is None and self.action is Action.FLATTEN_AND_LOCK:
-            lock = LockTerms()
-        return Remedy(_DEMANDS[self.action], lock)
+        return remedy_of(self.action, self.lockout)
 
     def initial_state(self) -> Watch:
         return Watch()
@@ -173,19 +154,47 @@ class MaxUnrealizedProfit(msgspec.Struct, frozen=True, kw_only=True):
         return state.due_ns
 
     def step(self, state: Watch, event: Event, account: AccountView) -> tuple[Watch, tuple[Finding | Skipped, ...]]:
-        # Nearly every event is a quote far from the target: it is answered from the one contract it moved.
-        if type(event) is QuoteUpdated and state.is_quiet:
-            holding = account.holdings.get(event.quote.contract_id)
-            if holding is None or self._is_calm(state, holding, account):
-                return state, ()
-        return self._look(state, event, account)
+        # It is all said each time, so that the engine sees what has ended.
+        found: list[Finding | Skipped] = [*stale_quotes(self.name, self.max_quote_age_ns, account)]
+        found.extend(quote_missing(self.name, account.unpriced))
+        armed = self._still_armed(state, account)
+        for one in self._measured(account):
+            if self.mode is not Mode.BREAKEVEN:
+                if self._is_reached(one.floating, self.profit_target_micros or 0):
+                    found.append(self._breach("PROFIT_TARGET", one.floating, self.profit_target_micros or 0, one))
+                continue
+            is_armed = any(one.scope == known.scope for known in armed)
+            if not is_armed and one.floating >= (self.breakeven_arm_profit_micros or 0):
+                armed = (*armed, Armed(one.scope, _legs(one.holdings)))
+            elif is_armed and one.floating <= one.breakeven:
+                found.append(self._breach("BREAKEVEN", one.floating, one.breakeven, one))
+        found.extend(self._day_budget(account))
+        due_ns = next_look_ns(state.due_ns, self.check_interval_ns, event, account)
+        if (armed, due_ns) == (state.armed, state.due_ns):
+            return state, tuple(found)
+        return Watch(armed, due_ns), tuple(found)
+
+    def slack(self, state: Watch, account: AccountView) -> Slack:
+        down, up = UNBOUNDED, UNBOUNDED
+        armed = {one.scope for one in state.armed}
+        for one in self._measured(account):
+            if self.mode is not Mode.BREAKEVEN:
+                up = min(up, (self.profit_target_micros or 0) - one.floating)
+            elif one.scope in armed:
+                down = min(down, one.floating - one.breakeven)
+            else:
+                up = min(up, (self.breakeven_arm_profit_micros or 0) - one.floating)
+        room = self._room_micros(account)
+        if room is not None and room > 0:
+            up = min(up, room - _together_micros(account))
+        return Slack(down, up, quiet_until_ns(state.due_ns, self.max_quote_age_ns, account))
 
     def gauges(self, state: Watch, account: AccountView) -> tuple[Gauge, ...]:
         armed = {one.scope for one in self._still_armed(state, account)}
         shown = []
         for one in self._measured(account):
-            name = "" if one.scope.is_account else f" {_name(one.holdings[0])}"
-            if self.mode is _BREAKEVEN:
+            name = "" if one.scope.is_account else f" {name_of(one.holdings[0])}"
+            if self.mode is Mode.BREAKEVEN:
                 arm = self.breakeven_arm_profit_micros or 0
                 # What an armed profit has given back; before that there is nothing to lose.
                 used = max(0, arm + one.breakeven - one.floating) if one.scope in armed else 0
@@ -212,7 +221,7 @@ class MaxUnrealizedProfit(msgspec.Struct, frozen=True, kw_only=True):
         if self.breakeven_offset_ticks and self.mode is not Mode.BREAKEVEN:
             faults.append(Fault("breakeven_offset_ticks", f"has no meaning in mode {self.mode}"))
         if self.action is Action.ALERT and self.lockout is not None:
-            faults.append(Fault("lockout", "an alert does nothing to the account; choose another action to lock it"))
+            faults.append(ALERT_LOCKS)
         composite = self.composite_enforcement
         if composite.enabled and composite.respect_profit_target and composite.profit_target_micros is None:
             faults.append(
@@ -223,78 +232,10 @@ class MaxUnrealizedProfit(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def linked(cls, own: dict[str, Any], others: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Take the day's target from the options of daily_realized_profit, where ours leave it out or refer to it."""
-        composite = own.get("composite_enforcement")
-        if not isinstance(composite, dict) or composite.get("enabled") is not True:
-            return own
-        if composite.get("profit_rule_ref", "daily_realized_profit") != "daily_realized_profit":
-            return own
-        rest = {key: value for key, value in composite.items() if key != "profit_rule_ref"}
-        day = others.get("daily_realized_profit", {})
         names = ("target", "profit_target", "daily_profit_target", "limit")
-        target = next((day[key] for key in names if key in day), None)
-        if target is not None:
-            rest.setdefault("profit_target", target)
-        if "include_fees" in day:
-            rest.setdefault("include_fees", day["include_fees"])
-        return {**own, "composite_enforcement": rest}
+        return linked_composite(own, others, option="profit_target", rule="daily_realized_profit", names=names)
 
-    def _is_calm(self, state: Watch, holding: HoldingView, account: AccountView) -> bool:
-        """Whether nothing the holding's new quote can have changed is at a target."""
-        if self.scope is _PER_POSITION:
-            floating = holding.unrealized_micros
-        elif self.scope is _TOTAL or len(account.holdings) == 1:
-            floating = account.unrealized_micros
-        else:
-            same = [one for one in account.holdings.values() if one.root == holding.root]
-            floating = sum([one.unrealized_micros or 0 for one in same])
-        if floating is None:
-            return False
-        if self.mode is _BREAKEVEN:
-            if not self._is_between(state, holding, floating):
-                return False
-        elif floating >= (self.profit_target_micros or 0):
-            return False
-        if not self.composite_enforcement.enabled:
-            return True
-        room = self._room_micros(account)
-        return room is None or room <= 0 or account.unrealized_micros < room
-
-    def _is_between(self, state: Watch, holding: HoldingView, floating: int) -> bool:
-        """Whether an open profit has yet to be armed, or is armed and above breakeven."""
-        for one in state.armed:
-            if one.scope.covers(holding.contract_id, holding.contract):
-                kept = self._kept_micros(holding) if self.scope is _PER_POSITION else 0
-                return floating > kept and (self.scope is _PER_POSITION or not self.breakeven_offset_ticks)
-        return floating < (self.breakeven_arm_profit_micros or 0)
-
-    # -- a full look --------------------------------------------------------------------------------------------
-
-    def _look(self, state: Watch, event: Event, account: AccountView) -> tuple[Watch, tuple[Finding | Skipped, ...]]:
-        """Everything that holds now. It is all said each time, so that the engine sees what has ended."""
-        found: list[Finding | Skipped] = [*self._quote_findings(account)]
-        armed = self._still_armed(state, account)
-        for one in self._measured(account):
-            if self.mode is not _BREAKEVEN:
-                if self._is_reached(one.floating, self.profit_target_micros or 0):
-                    found.append(self._breach("PROFIT_TARGET", one.floating, self.profit_target_micros or 0, one))
-                continue
-            is_armed = any(one.scope == known.scope for known in armed)
-            if not is_armed and one.floating >= (self.breakeven_arm_profit_micros or 0):
-                armed = (*armed, Armed(one.scope, _legs(one.holdings)))
-            elif is_armed and one.floating <= one.breakeven:
-                found.append(self._breach("BREAKEVEN", one.floating, one.breakeven, one))
-        found.extend(self._day_budget(account))
-        due_ns = self._next_look_ns(state, event, account)
-        if (not found, armed, due_ns) == (state.is_quiet, state.armed, state.due_ns):
-            return state, tuple(found)
-        return Watch(not found, armed, due_ns), tuple(found)
-
-    def _next_look_ns(self, state: Watch, event: Event, account: AccountView) -> int | None:
-        if not account.holdings:
-            return None
-        if type(event) is QuoteUpdated and state.due_ns is not None and state.due_ns > account.now_ns:
-            return state.due_ns
-        return account.now_ns + self.check_interval_ns
+    # -- looking ------------------------------------------------------------------------------------------------
 
     def _still_armed(self, state: Watch, account: AccountView) -> tuple[Armed, ...]:
         """What is armed and still holds every position that was: a profit taken is not a profit lost."""
@@ -311,20 +252,10 @@ class MaxUnrealizedProfit(msgspec.Struct, frozen=True, kw_only=True):
 
     def _measured(self, account: AccountView) -> Iterator[Measured]:
         """Everything that is measured, by itself; unpriced holdings count nothing and are left out."""
-        groups: dict[Scope, list[HoldingView]] = {}
-        for contract_id, holding in account.holdings.items():
-            if holding.unrealized_micros is not None:
-                groups.setdefault(self._scope_of(contract_id, holding), []).append(holding)
-        for scope, holdings in groups.items():
+        priced = [one for one in account.holdings.values() if one.unrealized_micros is not None]
+        for scope, holdings in grouped(priced, self.scope).items():
             floating = sum([holding.unrealized_micros or 0 for holding in holdings])
             yield Measured(scope, floating, sum([self._kept_micros(holding) for holding in holdings]), holdings)
-
-    def _scope_of(self, contract_id: str, holding: HoldingView) -> Scope:
-        if self.scope is _TOTAL:
-            return ACCOUNT
-        if self.scope is _PER_POSITION or holding.contract is None:
-            return Scope(contract_id=contract_id)
-        return Scope(root=holding.root)
 
     def _kept_micros(self, holding: HoldingView) -> int:
         """What the offset is worth on a holding; a priced one has a contract."""
@@ -343,33 +274,16 @@ class MaxUnrealizedProfit(msgspec.Struct, frozen=True, kw_only=True):
 
     def _day_budget(self, account: AccountView) -> Iterator[Breach]:
         room = self._room_micros(account)
-        if room is None or room <= 0 or not self._is_reached(account.unrealized_micros, room):
+        if room is None or room <= 0 or not self._is_reached(_together_micros(account), room):
             return
-        used = ("realized", dollars_text(account.realized_micros)), ("fees", dollars_text(account.fees_micros))
-        yield Breach(self.name, "DAY_BUDGET", account.unrealized_micros, room, Unit.MICROS, ACCOUNT, evidence=used)
+        yield day_budget(self.name, _together_micros(account), room, account)
 
     def _is_reached(self, floating: int, target: int) -> bool:
         return floating > target or (self.inclusive and floating == target)
 
     def _breach(self, code: str, floating: int, limit: int, one: Measured) -> Breach:
-        evidence = tuple(part for holding in one.holdings for part in _described(holding))
-        if one.scope.is_account:
-            evidence = (("positions", str(len(one.holdings))),)
+        evidence = evidence_of(one.scope, one.holdings)
         return Breach(self.name, code, floating, limit, Unit.MICROS, one.scope, evidence=evidence)
-
-    def _quote_findings(self, account: AccountView) -> Iterator[Finding | Skipped]:
-        for contract_id, holding in sorted(account.holdings.items()):
-            # Counted on the local clock, which goes on when the venue has fallen silent.
-            age_ns = account.received_ns - (holding.quote_received_ns or holding.increased_ns)
-            if holding.unrealized_micros is not None and age_ns > self.max_quote_age_ns:
-                evidence = (
-                    ("contract", contract_id),
-                    ("quote_age_s", str(age_ns // _SECOND_NS)),
-                    ("allowed_s", str(self.max_quote_age_ns // _SECOND_NS)),
-                )
-                yield Warning(self.name, "QUOTE_STALE", 0, 0, Unit.NONE, Scope(contract_id=contract_id), evidence)
-        if account.unpriced:
-            yield Skipped(self.name, f"quote_missing {' '.join(sorted(account.unpriced))}")
 
 
 def _legs(holdings: list[HoldingView]) -> tuple[Leg, ...]:
@@ -389,13 +303,6 @@ def _is_leg(leg: Leg, holding: HoldingView) -> bool:
     return not leg.position_id or not holding.position_id or leg.position_id == holding.position_id
 
 
-def _name(holding: HoldingView) -> str:
-    return holding.contract.name if holding.contract is not None else holding.contract_id
-
-
-def _described(holding: HoldingView) -> Iterator[tuple[str, str]]:
-    name = _name(holding)
-    yield name, f"{holding.net_contracts:+d}"
-    quote = holding.quote
-    if quote is not None:
-        yield f"{name} quote", f"bid {quote.bid_ticks} ask {quote.ask_ticks} last {quote.last_ticks} ticks"
+def _together_micros(account: AccountView) -> int:
+    """Open profit of all priced holdings; the account's own figure also holds what is closed and not stated yet."""
+    return sum(holding.unrealized_micros or 0 for holding in account.holdings.values())

@@ -45,7 +45,7 @@ from risk_manager.exits.breakeven import Breakeven, BreakevenState
 from risk_manager.exits.stop_loss import StopLoss
 from risk_manager.exits.take_profit import TakeProfit
 from risk_manager.exits.trailing_stop import TrailingStop, TrailState
-from risk_manager.rules._base import Demand, Remedy
+from risk_manager.rules._base import UNBOUNDED, Demand, Remedy, Slack
 from risk_manager.rules._options import Fault
 
 _S = 1_000_000_000
@@ -163,6 +163,19 @@ class TradeManagement(msgspec.Struct, frozen=True, kw_only=True):
         if not account.holdings:
             return (state if not state.positions and not state.skips else Management()), ()
         return self._looked(state, account)
+
+    def slack(self, state: Management, account: AccountView) -> Slack | None:
+        up = UNBOUNDED
+        for contract_id, managed in state.positions.items():
+            holding = account.holdings.get(contract_id)
+            if managed.wake_ticks is None or holding is None:
+                continue
+            mark = mark_ticks(holding.quote, managed.net_contracts) if holding.quote is not None else None
+            if mark is None or holding.contract is None:
+                return None
+            tick_value = holding.contract.instrument.tick_value_micros
+            up = min(up, (managed.wake_ticks - mark) * managed.net_contracts * tick_value)
+        return Slack(up_micros=up)
 
     def gauges(self, state: Management, account: AccountView) -> tuple[Gauge, ...]:
         return ()

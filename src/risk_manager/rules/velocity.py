@@ -25,7 +25,6 @@ can make the window longer by so much, never shorter.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Annotated, ClassVar
 
 import msgspec
@@ -34,20 +33,15 @@ from risk_manager.domain.account import AccountView
 from risk_manager.domain.day_budget import DayBasis, day_result_micros
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated, QuoteUpdated, SnapshotTaken
 from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Unit
-from risk_manager.domain.lockout import LockoutKind, OnLock
+from risk_manager.domain.lockout import LockoutKind
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy
+from risk_manager.rules._base import LockTerms, LockUntil, Remedy, Slack, quote_missing
+from risk_manager.rules._day_result import Action, contradictions_of, remedy_of
 from risk_manager.rules._options import Fault, dollars_text
 
 _SECOND_NS = 1_000_000_000
 _BUCKETS = 60
 _BASIS = DayBasis.REALIZED_PLUS_UNREALIZED
-
-
-class Action(StrEnum):
-    FLATTEN = "flatten"
-    PAUSE = "pause"
-    ALERT = "alert"
 
 
 class Peak(msgspec.Struct, frozen=True, gc=False):
@@ -64,16 +58,12 @@ class Fall(msgspec.Struct, frozen=True):
         peaks: those inside the window, each lower than the one before.
         has_fills: the day's fills have been read; what they brought before is no fall.
         unpriced: holdings that could not be valued at the last look.
-        calm_until_ns: up to this venue time (exclusive) a result above `low` and not above `high` changes nothing.
     """
 
     label: str = ""
     peaks: tuple[Peak, ...] = ()
     has_fills: bool = False
     unpriced: tuple[str, ...] = ()
-    calm_until_ns: int = 0
-    low: int = 0
-    high: int = 0
 
 
 class Velocity(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,15 +83,7 @@ class Velocity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def remedy(self) -> Remedy:
-        match self.action:
-            case Action.FLATTEN:
-                return Remedy(Demand.FLATTEN, self.lockout, LockoutKind.COOLDOWN)
-            case Action.PAUSE:
-                terms = self.lockout if self.lockout is not None else LockTerms()
-                blocking = msgspec.structs.replace(terms, on_lock=OnLock.BLOCK_NEW)
-                return Remedy(Demand.CANCEL_ORDERS, blocking, LockoutKind.COOLDOWN)
-            case Action.ALERT:
-                return Remedy(Demand.ALERT)
+        return remedy_of(self.action, self.lockout, LockoutKind.COOLDOWN)
 
     def initial_state(self) -> Fall:
         return Fall()
@@ -110,29 +92,30 @@ class Velocity(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     def step(self, state: Fall, event: Event, account: AccountView) -> tuple[Fall, tuple[Finding | Skipped, ...]]:
-        result = account.realized_micros + account.unrealized_micros
-        if self.include_fees:
-            result -= account.fees_micros
-        # Nearly every event is a quote that leaves the result below the second's best and far from the limit.
-        if (
-            type(event) is QuoteUpdated
-            and state.low < result <= state.high
-            and account.now_ns < state.calm_until_ns
-            and not account.unpriced
-        ):
-            return state, ()
+        result = day_result_micros(account, _BASIS, self.include_fees)
         if not state.has_fills:
             if account.now_ns == 0 or type(event) is not SnapshotTaken or event.fills is None:
                 return state, ((Skipped(self.name, "fills_unknown"),) if account.holdings else ())
             state = msgspec.structs.replace(state, has_fills=True)
-        skipped = self._skipped(account)
+        skipped = quote_missing(self.name, account.unpriced)
         peaks = self._remembering(self._comparable(state, event, account), result, account)
         loss = peaks[0].result_micros - result
         if loss < self.max_loss_micros or (loss == self.max_loss_micros and not self.inclusive):
-            return self._calm(peaks, account), skipped
+            return _fall(state, peaks, account), skipped
         # What has fired is used up: the next fall is measured from here.
         breach = self._breach(peaks[0].result_micros, result, account)
-        return self._calm((Peak(peaks[-1].bucket, result),), account), (*skipped, breach)
+        return _fall(state, (Peak(peaks[-1].bucket, result),), account), (*skipped, breach)
+
+    def slack(self, state: Fall, account: AccountView) -> Slack | None:
+        if not state.has_fills:
+            return None
+        result = day_result_micros(account, _BASIS, self.include_fees)
+        # Until a stretch begins or leaves the window, a result that is not the highest leaves the peaks as they are.
+        stretch_ns, now_ns = self._bucket_ns, account.now_ns
+        ends = (stretch_ns - now_ns % stretch_ns, stretch_ns - (now_ns - self.window_ns) % stretch_ns)
+        until_ns = min(now_ns + min(ends), account.day.end_ns)
+        first, last = state.peaks[0].result_micros, state.peaks[-1].result_micros
+        return Slack(result - first + self.max_loss_micros, last - result + 1, until_ns)
 
     def gauges(self, state: Fall, account: AccountView) -> tuple[Gauge, ...]:
         peaks = self._inside(state, account)
@@ -141,16 +124,9 @@ class Velocity(msgspec.Struct, frozen=True, kw_only=True):
         return (Gauge(f"loss in {self.window_ns // _SECOND_NS} s", max(0, loss), self.max_loss_micros, Unit.MICROS),)
 
     def contradictions(self) -> tuple[Fault, ...]:
-        if self.action is Action.PAUSE and self.lockout is None:
-            return (Fault("lockout", "is what a pause consists of; leave it out or give its length"),)
-        return ()
+        return tuple(contradictions_of(self.action, self.lockout))
 
     # -- inside -------------------------------------------------------------------------------------------------
-
-    def _skipped(self, account: AccountView) -> tuple[Skipped, ...]:
-        if not account.unpriced:
-            return ()
-        return (Skipped(self.name, f"quote_missing {' '.join(sorted(account.unpriced))}"),)
 
     @property
     def _bucket_ns(self) -> int:
@@ -188,13 +164,6 @@ class Velocity(msgspec.Struct, frozen=True, kw_only=True):
         higher = tuple(peak for peak in peaks if peak.result_micros > result)
         return higher if higher and higher[-1].bucket == bucket else (*higher, Peak(bucket, result))
 
-    def _calm(self, peaks: tuple[Peak, ...], account: AccountView) -> Fall:
-        """The state with these peaks, and how long which results leave it as it is."""
-        until_ns = min((account.now_ns // self._bucket_ns + 1) * self._bucket_ns, account.day.end_ns)
-        low = peaks[0].result_micros - self.max_loss_micros
-        unpriced = tuple(sorted(account.unpriced))
-        return Fall(account.day.label, peaks, True, unpriced, until_ns, low, peaks[-1].result_micros)
-
     def _breach(self, highest: int, result: int, account: AccountView) -> Breach:
         return Breach(
             self.name,
@@ -209,3 +178,9 @@ class Velocity(msgspec.Struct, frozen=True, kw_only=True):
                 ("to", dollars_text(result)),
             ),
         )
+
+
+def _fall(known: Fall, peaks: tuple[Peak, ...], account: AccountView) -> Fall:
+    """The state with these peaks; the one that is known where they are in it."""
+    fall = Fall(account.day.label, peaks, True, tuple(sorted(account.unpriced)))
+    return known if fall == known else fall

@@ -150,16 +150,13 @@ def test_keeps_what_the_rule_finds_when_its_gauges_fail() -> None:
     assert turn(guarded, 80) == ["DIAL_80_PCT"]
 
 
-def test_looks_at_the_gauges_ten_times_a_second_of_quotes() -> None:
+def test_warns_at_the_very_quote_that_reaches_the_level() -> None:
     guarded = Guarded(warned(DailyUnrealizedLossRule(loss_limit=1000), 50))
     guarded.feed(guarded.venue.quote(ES, 5800), guarded.venue.buys(ES, 1, 5800))
-    guarded.venue.wait(1)
-    guarded.feed(guarded.venue.quote(ES, 5799))
-    guarded.feed(guarded.venue.quote(ES, 5789))
+    guarded.feed(guarded.venue.quote(ES, 5799), guarded.venue.quote(ES, "5790.25"))
     assert guarded.warnings == []
-    guarded.venue.wait(1)
-    guarded.feed(guarded.venue.quote(ES, 5789))
-    assert [warning.limit for warning in guarded.warnings] == [1_000_000_000]
+    guarded.feed(guarded.venue.quote(ES, 5790))
+    assert [(warning.measured, warning.limit) for warning in guarded.warnings] == [(500_000_000, 1_000_000_000)]
 
 
 @pytest.mark.parametrize("levels", [(0,), (100,), (-1, 50)])

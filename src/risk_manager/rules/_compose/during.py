@@ -12,7 +12,7 @@ from risk_manager.domain.account import AccountView
 from risk_manager.domain.events import Event
 from risk_manager.domain.finding import Gauge, Release, Skipped
 from risk_manager.domain.schedule import Schedule
-from risk_manager.rules._base import Rule
+from risk_manager.rules._base import Rule, Slack, slack_of
 from risk_manager.rules._compose.shape import Found, Layer, named, specialised, state_class
 from risk_manager.rules._options.schedule import spelled_schedule
 
@@ -39,6 +39,12 @@ class During(Layer, frozen=True, kw_only=True):
 
     def gauges(self, state: Any, account: AccountView) -> tuple[Gauge, ...]:
         return self.rule.gauges(state.inner, account) if state.is_open else ()
+
+    def slack(self, state: Any, account: AccountView) -> Slack | None:
+        slack = slack_of(self.rule, state.inner, account)
+        if slack is None or not state.until_ns:
+            return None
+        return Slack(slack.down_micros, slack.up_micros, min(slack.until_ns, state.until_ns))
 
     def step(self, state: Any, event: Event, account: AccountView) -> tuple[Any, Found]:
         inner, found = self.rule.step(state.inner, event, account)

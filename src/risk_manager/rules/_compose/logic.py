@@ -28,7 +28,7 @@ from risk_manager.domain.finding import Breach, Gauge, Protect, Release, Skipped
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy, Rule
 from risk_manager.rules._compose.shape import Found, Made, named, specialised, state_class
-from risk_manager.rules._options import Fault
+from risk_manager.rules._options import ALERT_LOCKS, Fault
 
 replace = msgspec.structs.replace
 
@@ -90,7 +90,7 @@ class Several(Made, frozen=True, kw_only=True):
 
     def contradictions(self) -> tuple[Fault, ...]:
         if self.action is Action.ALERT and self.lockout is not None:
-            return (Fault("lockout", "an alert does nothing to the account; choose another action to lock it"),)
+            return (ALERT_LOCKS,)
         return ()
 
     def spelled(self) -> dict[str, object]:
@@ -201,7 +201,7 @@ class Not(Made, frozen=True, kw_only=True):
 
     def contradictions(self) -> tuple[Fault, ...]:
         if self.action is Action.ALERT and self.lockout is not None:
-            return (Fault("lockout", "an alert does nothing to the account; choose another action to lock it"),)
+            return (ALERT_LOCKS,)
         return ()
 
     def spelled(self) -> dict[str, object]:

@@ -3,9 +3,6 @@
 Each gauge warns once a trading day for each level; several levels passed at once are one warning, for the highest. What
 warns is said to the engine once and enforces nothing. The code is `<RULE>_80_PCT`, with the gauge's label in it where
 the rule shows several.
-
-Between quotes the gauges are looked at no more than ten times a second of venue time: a limit that is left alone costs
-a quote one comparison.
 """
 
 from collections.abc import Iterator
@@ -14,13 +11,11 @@ from typing import Annotated, Any
 import msgspec
 
 from risk_manager.domain.account import AccountView
-from risk_manager.domain.events import Event, QuoteUpdated
-from risk_manager.domain.finding import Gauge, Skipped, Warning
+from risk_manager.domain.events import Event
+from risk_manager.domain.finding import Gauge, Skipped, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.rules._base import Rule
+from risk_manager.rules._base import UNBOUNDED, Rule, Slack, slack_of
 from risk_manager.rules._compose.shape import Found, Layer, named, specialised, state_class
-
-LOOK_EVERY_NS = 100_000_000
 
 MOST_PCT = 99
 Percent = Annotated[int, msgspec.Meta(ge=1, le=MOST_PCT)]
@@ -28,16 +23,14 @@ Percent = Annotated[int, msgspec.Meta(ge=1, le=MOST_PCT)]
 _FIELDS: tuple[tuple[str, Any, Any], ...] = (
     ("label", str, ""),
     ("reached", dict[str, int], msgspec.field(default_factory=dict)),
-    ("looked_ns", int, 0),
 )
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """The levels warned about in a trading day, by the gauge's label, and when the gauges were last looked at."""
+    """The levels warned about in a trading day, by the gauge's label."""
 
     label: str
     reached: dict[str, int]
-    looked_ns: int = 0
 
 
 class WarnAt(Layer, frozen=True, kw_only=True):
@@ -50,10 +43,10 @@ class WarnAt(Layer, frozen=True, kw_only=True):
 
     def around(self, inner: Any, own: Any) -> Any:
         made = state_class("WarnAtState", (type(inner),), _FIELDS)
-        return made(inner) if own is None else made(inner, own.label, own.reached, own.looked_ns)
+        return made(inner) if own is None else made(inner, own.label, own.reached)
 
     def own_part(self, state: Any) -> Kept:
-        return Kept(state.label, state.reached, state.looked_ns)
+        return Kept(state.label, state.reached)
 
     def deadline_ns(self, state: Any) -> int | None:
         due_ns: int | None = self.rule.deadline_ns(state.inner)
@@ -65,8 +58,6 @@ class WarnAt(Layer, frozen=True, kw_only=True):
 
     def step(self, state: Any, event: Event, account: AccountView) -> tuple[Any, Found]:
         inner, found = self.rule.step(state.inner, event, account)
-        if type(event) is QuoteUpdated and 0 <= account.now_ns - state.looked_ns < LOOK_EVERY_NS:
-            return state if inner is state.inner else _with(state, inner=inner), found
         reached = state.reached if state.label == account.day.label else {}
         risen = dict(reached)
         try:
@@ -74,14 +65,24 @@ class WarnAt(Layer, frozen=True, kw_only=True):
         except Exception as error:  # noqa: BLE001  # a faulty gauge must not cost what the rule itself has found
             found = (*found, Skipped(self.name, f"its gauges failed: {error!r}"))
             warnings = ()
-        changed = _with(
-            state,
-            inner=inner,
-            label=account.day.label,
-            reached=risen if risen != reached else reached,
-            looked_ns=account.now_ns,
-        )
-        return changed, (*found, *warnings)
+        if inner is not state.inner or risen != state.reached or state.label != account.day.label:
+            state = type(state)(inner, account.day.label, risen)
+        return state, (*found, *warnings)
+
+    def slack(self, state: Any, account: AccountView) -> Slack | None:
+        slack = slack_of(self.rule, state.inner, account)
+        if slack is None:
+            return None
+        rooms = []
+        for gauge in self.rule.gauges(state.inner, account):
+            level = next((one for one in self.levels if one > state.reached.get(gauge.label, 0)), None)
+            if level is None or gauge.limit <= 0:
+                continue
+            if gauge.unit is not Unit.MICROS:
+                return None
+            rooms.append(-(-gauge.limit * level // 100) - gauge.used)
+        room = min(rooms, default=UNBOUNDED)
+        return Slack(min(slack.down_micros, room), min(slack.up_micros, room), slack.until_ns)
 
     def _risen(self, gauges: tuple[Gauge, ...], reached: dict[str, int]) -> Iterator[Warning]:
         """A warning for each gauge that is at a higher level than `reached` says, which is brought up to date."""
@@ -122,10 +123,6 @@ def warned(rule: Rule, *levels: int) -> Any:
         raise ValueError(f"levels are percents from 1 to {MOST_PCT}, not {levels}")
     made = specialised(WarnAt, rule.name, rule.listens_to)
     return made(rule=rule, levels=tuple(sorted(set(levels))))
-
-
-def _with(state: Any, **changes: Any) -> Any:
-    return msgspec.structs.replace(state, **changes)
 
 
 def _word(text: str) -> str:

@@ -21,12 +21,13 @@ rules' options), `contradictions(self)` (what types cannot say), `example` (opti
 """
 
 from risk_manager.rules._options.build import Option, build_rule, describe, options_of
-from risk_manager.rules._options.faults import Fault, OptionsInvalid
+from risk_manager.rules._options.faults import ALERT_LOCKS, Fault, OptionsInvalid
 from risk_manager.rules._options.fields import nearest
 from risk_manager.rules._options.products import same_product, spelled_roots
 from risk_manager.rules._options.values import dollars_text
 
 __all__ = [
+    "ALERT_LOCKS",
     "Fault",
     "Option",
     "OptionsInvalid",

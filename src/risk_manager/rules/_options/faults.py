@@ -18,6 +18,9 @@ class Fault(msgspec.Struct, frozen=True):
         return f"{self.option}: {self.message}"
 
 
+ALERT_LOCKS = Fault("lockout", "an alert does nothing to the account; choose another action to lock it")
+
+
 class OptionsInvalid(ValueError):
     """The options of one rule cannot be used; `faults` holds every reason."""
 
