@@ -242,3 +242,64 @@ def test_a_rule_whose_slack_is_none_of_ours_is_shown_every_quote(answer: object)
     assert own_of(guarded) is None
     guarded.feed(venue.quote(ES, 5790))
     assert guarded.codes == ["DAILY_LOSS"]
+
+
+@pytest.mark.parametrize(
+    ("options", "balance", "slack"),
+    [
+        # An ES of 290,000 may move by 362 of its 23,200 ticks before a sixty-fourth more of it could count.
+        ({"max_ratio": 10}, 50_000, (4_525_000_000, 4_525_000_000)),
+        # 294,531.25 needs 29,453.125.
+        ({"max_ratio": 10}, 30_000, (546_875_001, 4_525_000_000)),
+        ({"contracts_per_10k": 2}, 50_000, (45_000_000_001, UNBOUNDED)),
+    ],
+)
+def test_leverage_is_not_asked_while_the_equity_is_enough(
+    options: dict[str, object], balance: int, slack: tuple[int, int]
+) -> None:
+    guarded = Guarded(*build_rules({"leverage": options}))
+    venue = guarded.venue
+    venue.balance_micros = balance * 1_000_000
+    guarded.feed(venue.snapshot(), venue.quote(ES, 5800), venue.buys(ES, 1, 5800), venue.account())
+    guarded.feed(venue.quote(ES, 5800))
+    own = own_of(guarded)
+    assert own is not None
+    assert (own.down_micros, own.up_micros, own.until_ns) == (*slack, UNBOUNDED)
+    # A fill with a result leaves the balance in doubt for five seconds.
+    guarded.feed(venue.result(10))
+    own = own_of(guarded)
+    assert own is not None
+    assert venue.now_ns < own.until_ns <= venue.now_ns + 5_000_000_000
+
+
+def test_concentration_is_not_asked_while_no_price_has_moved_far() -> None:
+    guarded = Guarded(*build_rules({"concentration": {"metric": "notional", "max_pct": 90, "min_total": 1000}}))
+    venue = guarded.venue
+    guarded.feed(venue.quote(ES, 5800), venue.quote(CL, 70), venue.buys(ES, 1, 5800), venue.buys(CL, 1, 70))
+    guarded.feed(venue.quote(ES, 5800))
+    # ES has 80.6 %, with a sixteenth more, and CL a sixteenth less, 82.4 %: 437 ticks of CL, 10 dollars each.
+    assert own_of(guarded) == Slack(4_370_000_000, 4_370_000_000)
+
+
+@pytest.mark.parametrize(
+    ("options", "slack"),
+    [
+        # From 50,000 up to 50,100 and back to 50,050.
+        ({"mode": "static"}, (1_050_000_000, UNBOUNDED)),
+        ({"mode": "intraday_trailing"}, (950_000_000, 50_000_001)),
+        ({"mode": "trail_on_closed"}, (1_050_000_000, UNBOUNDED)),
+        # The floor is below nothing: the account is gone before.
+        ({"mode": "static", "max_drawdown": 60_000}, (50_050_000_000, UNBOUNDED)),
+    ],
+)
+def test_drawdown_is_not_asked_between_the_floor_and_a_new_high(
+    options: dict[str, object], slack: tuple[int, int]
+) -> None:
+    guarded = Guarded(*build_rules({"drawdown": {"max_drawdown": 1000, "starting_balance": 50_000, **options}}))
+    venue = guarded.venue
+    assert own_of(guarded) is None, "the balance is not certain yet"
+    guarded.feed(venue.timer(after_s=3), venue.snapshot(), venue.quote(ES, 5800), venue.buys(ES, 1, 5800))
+    guarded.feed(venue.quote(ES, 5802), venue.quote(ES, 5801))
+    own = own_of(guarded)
+    assert own is not None
+    assert (own.down_micros, own.up_micros, own.until_ns) == (*slack, guarded.engine.account.day.end_ns)
