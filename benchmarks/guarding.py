@@ -17,6 +17,7 @@ from benchmarks.day import RuleOptions
 from benchmarks.scripted_venue import ACCOUNT_ID, CALM_TICKS
 from risk_manager.config import build_trading_days
 from risk_manager.domain.actions import ClosePosition
+from risk_manager.domain.coverage import Gap
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import Event, PositionUpdated, QuoteUpdated
 from risk_manager.domain.fill import Fill
@@ -28,7 +29,7 @@ from risk_manager.rules import build_rules
 from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.guard import Guard
-from risk_manager.runtime.recovery import recovered_engine
+from risk_manager.runtime.recovery import recovered
 from risk_manager.simulator.catalog import PRODUCTS
 from risk_manager.venues.projectx.limits import CallBudget
 from risk_manager.venues.projectx.settings import ProjectXSettings
@@ -49,7 +50,9 @@ class MemoryJournal:
     async def commit(self, decision: Decision) -> None:
         return
 
-    async def save(self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes) -> None:
+    async def save(
+        self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes, gaps: tuple[Gap, ...] = ()
+    ) -> None:
         return
 
     async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
@@ -120,7 +123,7 @@ async def run(variant: str, port: int, directory: Path, contracts: int) -> None:
     journal: Journal = MemoryJournal() if variant == "engine" else await SqliteJournal.open(directory)
     engine_settings = EngineSettings(str(ACCOUNT_ID), days, build_rules(_rules(contracts)), pacing=_QUICK_PROOF)
     poll_ns = round(POLL_S * 1e9)
-    engine = await recovered_engine(engine_settings, journal)
+    engine, _ = await recovered(engine_settings, journal)
     guard = Guard("bench", engine, engine_settings, venue, journal, clock, stopwatch_ns, poll_ns=poll_ns)
     daemon = Daemon(venue, journal, (guard,), clock, revision="bench", version="bench", api_port=None)
     running = asyncio.create_task(daemon.run())

@@ -15,7 +15,7 @@ from risk_manager.engine import EngineSettings
 from risk_manager.rules import build_rules
 from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.guard import Guard
-from risk_manager.runtime.recovery import recovered_engine
+from risk_manager.runtime.recovery import recovered
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.records import PlaceOrder, Refused, SimContract, SimOrder
 from risk_manager.simulator.server.server import SimServer
@@ -95,7 +95,7 @@ async def guarded() -> AsyncIterator[Floor]:
     start_ns = clock.now_ns() - HOUR_NS
     days = TradingDays((start_ns, start_ns + 24 * HOUR_NS), ("today",))
     guarding = EngineSettings(str(floor.number), days, RULES)
-    engine = await recovered_engine(guarding, floor.journal)
+    engine, _ = await recovered(guarding, floor.journal)
     floor.guard = Guard("practice", engine, guarding, venue, floor.journal, clock, stopwatch_ns, poll_ns=500_000_000)
     floor.guard.start()
     run = asyncio.create_task(venue.run((str(floor.number),), floor.guard.deliver))

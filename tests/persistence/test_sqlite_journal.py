@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from risk_manager.domain.coverage import Cover, Gap
 from risk_manager.domain.intent import IntentState
 from risk_manager.domain.lockout import OnLock
 from risk_manager.domain.scope import Scope
@@ -266,3 +267,14 @@ def _no_writes_past(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_remembers_gaps_by_their_beginning_and_the_last_hundred(tmp_path: Path) -> None:
+    journal = await SqliteJournal.open(tmp_path)
+    gaps = [Gap(number, number + 5, Cover.DEGRADED, f"cause {number}") for number in range(0, 1020, 10)]
+    await journal.save(ACCOUNT_ID, DAY, (), b"1", (*gaps, Gap(2000, None, Cover.BLIND, "rest: gone")))
+    await journal.save(ACCOUNT_ID, DAY, (), b"2", (Gap(2000, 2001, Cover.BLIND, "rest: gone"),))
+    await journal.save("9", DAY, (), b"3", (Gap(7, None, Cover.BLIND, "starting"),))
+    recovered = await journal.recover(ACCOUNT_ID)
+    await journal.close()
+    assert recovered.gaps == (*gaps[-99:], Gap(2000, 2001, Cover.BLIND, "rest: gone"))

@@ -11,7 +11,7 @@ from risk_manager.domain.events import Event
 from risk_manager.engine import EngineSettings, Mode
 from risk_manager.rules import Rule, build_rules
 from risk_manager.runtime.guard import DecisionListener, Guard
-from risk_manager.runtime.recovery import recovered_engine
+from risk_manager.runtime.recovery import recovered
 from risk_manager.runtime.rules_in_force import RulesInForce
 from risk_manager.testing.events import DAYS, Scenario
 from risk_manager.testing.ports import SECOND_NS, MemoryJournal, SceneClock, ScriptedVenue, settled
@@ -41,9 +41,10 @@ class GuardScene:
         """Have a guard with what the journal remembers, not started."""
         ticks = count(step=1_000)
         settings = EngineSettings(self.story.account_id, DAYS, rules, mode)
+        engine, coverage = await recovered(settings, self.journal)
         self.guard = Guard(
             "practice",
-            await recovered_engine(settings, self.journal),
+            engine,
             settings,
             self.venue,
             self.journal,
@@ -52,6 +53,7 @@ class GuardScene:
             poll_ns=POLL_S * SECOND_NS,
             listeners=listeners,
             in_force=in_force,
+            coverage=coverage,
         )
 
     async def start(self, **given: Any) -> None:

@@ -45,6 +45,7 @@ def account_panel(account: dict[str, Any]) -> Panel:
     parts.extend(_lockout(lockout) for lockout in account["lockouts"])
     parts.extend(_waiting(change) for change in account.get("waiting_rules", ()))
     parts.extend(Text(f"missing: {missing}", style="yellow") for missing in account["missing"])
+    parts.extend(_coverage(account["coverage"]) if "coverage" in account else ())
     if account["enforcements"]:
         parts.append(enforcement_table(account["enforcements"][-8:]))
     state = account["state"]
@@ -52,6 +53,16 @@ def account_panel(account: dict[str, Any]) -> Panel:
         (f" {account['name']} ", "bold"), (f" {state.upper()} ", STATE_STYLES[state]), f" {account['mode']} "
     )
     return Panel(Group(*parts), title=title, title_align="left", border_style="red" if state == "locked" else "blue")
+
+
+def _coverage(coverage: dict[str, Any]) -> list[Text]:
+    """What of the trading day was not watched; nothing where all of it was."""
+    missed = [(coverage[f"{cover}_s"], cover) for cover in ("blind", "degraded") if coverage[f"{cover}_s"] >= 1]
+    if not missed:
+        return []
+    told = ", ".join(f"{cover} {_clock(seconds)}" for seconds, cover in missed)
+    last = coverage["gaps"][-1]
+    return [Text(f"coverage today: {told}; last {last['began'][11:19]} UTC: {last['cause']}", style="dim")]
 
 
 def limit_bars(limits: list[dict[str, Any]]) -> Table:

@@ -81,6 +81,17 @@ CREATE TABLE folded (
 ) STRICT
 """
 
+_GAPS = """
+CREATE TABLE gaps (
+    account_id TEXT NOT NULL,
+    began_ns INTEGER NOT NULL,
+    ended_ns INTEGER CHECK (ended_ns >= began_ns),
+    cover TEXT NOT NULL,
+    cause TEXT NOT NULL,
+    PRIMARY KEY (account_id, began_ns)
+) STRICT, WITHOUT ROWID
+"""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _DECISIONS,
@@ -91,4 +102,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         _SNAPSHOTS,
     ),
     (_FOLDED, "INSERT INTO folded SELECT 1, coalesce(max(rowid), 0) FROM decisions"),
+    (_GAPS,),
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from risk_manager.domain.coverage import Gap
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.fill import Fill
 from risk_manager.persistence.database import Unusable
@@ -64,8 +65,10 @@ class SqliteJournal:
         """
         await self._run(lambda: self._store.commit(decision))
 
-    async def save(self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes) -> None:
-        await self._run(lambda: self._store.save(account_id, trading_day, fills, snapshot))
+    async def save(
+        self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes, gaps: tuple[Gap, ...] = ()
+    ) -> None:
+        await self._run(lambda: self._store.save(account_id, trading_day, fills, snapshot, gaps))
 
     async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
         return await self._run(lambda: self._store.decisions(account_id, after, most))

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from risk_manager.domain.coverage import Cover, Gap
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.fill import Fill
 from risk_manager.domain.intent import Intent
@@ -98,13 +99,16 @@ class Store:
             self._is_folded = len(rows) < _FOLDED_AT_ONCE
             self._pages_since_checkpoint += _PAGES_PER_FOLD
 
-    def save(self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes) -> None:
-        """Store fills by id and replace the account's snapshot."""
+    def save(
+        self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes, gaps: tuple[Gap, ...]
+    ) -> None:
+        """Store fills by id and gaps by their beginning, and replace the account's snapshot."""
         rows = [(account_id, fill.id, trading_day, fill.at_ns, _encode(fill).decode()) for fill in fills]
         try:
             with transaction(self.connect()) as connection:
                 connection.executemany(_UPSERT_FILL, rows)
                 connection.execute(_UPSERT_SNAPSHOT, (account_id, trading_day, snapshot))
+                connection.executemany(_UPSERT_GAP, [(account_id, *msgspec.structs.astuple(gap)) for gap in gaps])
         except sqlite3.Error as error:
             self._drop_if_broken(error)
             raise
@@ -122,6 +126,10 @@ class Store:
             snapshot=next((row[0] for row in self._read(_SNAPSHOT, account_id)), None),
             lockouts=tuple(_decode_lockout(row[0]) for row in self._read(_ACTIVE_LOCKOUTS, account_id)),
             open_intents=tuple(_decode_intent(row[0]) for row in self._read(_OPEN_INTENTS, account_id)),
+            gaps=tuple(
+                Gap(began_ns, ended_ns, Cover(cover), cause)
+                for began_ns, ended_ns, cover, cause in reversed(self._read(_LAST_GAPS, account_id))
+            ),
         )
 
     def decisions(self, account_id: str, after: int, most: int) -> tuple[Decision, ...]:
@@ -252,3 +260,12 @@ INSERT INTO snapshots (account_id, trading_day, body) VALUES (?, ?, ?)
 ON CONFLICT (account_id) DO UPDATE SET trading_day = excluded.trading_day, body = excluded.body
 """
 _SNAPSHOT = "SELECT body FROM snapshots WHERE account_id = ?"
+
+_UPSERT_GAP = """
+INSERT INTO gaps (account_id, began_ns, ended_ns, cover, cause) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (account_id, began_ns) DO UPDATE SET
+    ended_ns = excluded.ended_ns, cover = excluded.cover, cause = excluded.cause
+"""
+_LAST_GAPS = """
+SELECT began_ns, ended_ns, cover, cause FROM gaps WHERE account_id = ? ORDER BY began_ns DESC LIMIT 100
+"""

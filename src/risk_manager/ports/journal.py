@@ -4,6 +4,7 @@ from typing import Protocol
 
 import msgspec
 
+from risk_manager.domain.coverage import Gap
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.fill import Fill
 from risk_manager.domain.intent import Intent
@@ -16,13 +17,14 @@ class Recovered(msgspec.Struct, frozen=True):
     Attributes:
         sequence: of the last committed decision, 0 if none.
         snapshot: the last saved `Engine.snapshot()`; None if none. It may be older than the rest.
-        lockouts: active ones.   open_intents: enforcements not yet verified.
+        lockouts: active ones.   open_intents: enforcements not yet verified.   gaps: the last ones, oldest first.
     """
 
     sequence: int
     snapshot: bytes | None
     lockouts: tuple[Lockout, ...]
     open_intents: tuple[Intent, ...]
+    gaps: tuple[Gap, ...] = ()
 
 
 class Journal(Protocol):
@@ -41,8 +43,10 @@ class Journal(Protocol):
             JournalUnavailable: the disk refused; nothing of the decision is stored.
         """
 
-    async def save(self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes) -> None:
-        """Store the day's new or changed fills and the engine's snapshot; may be lost without harm."""
+    async def save(
+        self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes, gaps: tuple[Gap, ...] = ()
+    ) -> None:
+        """Store the day's new or changed fills, gaps likewise, and the engine's snapshot; may be lost without harm."""
 
     async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
         """The last `most` committed decisions with a sequence above `after`, oldest first."""

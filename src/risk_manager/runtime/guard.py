@@ -27,6 +27,7 @@ from risk_manager.ports.venue import Venue
 from risk_manager.rules import Rule
 from risk_manager.runtime.commits import Commits
 from risk_manager.runtime.enforcements import EnforcementLog, Timing
+from risk_manager.runtime.coverage import Coverage
 from risk_manager.runtime.health import GuardState, Health
 from risk_manager.runtime.inbox import Inbox
 from risk_manager.runtime.rules_in_force import RulesInForce, Waiting
@@ -69,11 +70,13 @@ class Guard:
         poll_ns: int,
         listeners: tuple[DecisionListener, ...] = (),
         in_force: RulesInForce | None = None,
+        coverage: Coverage | None = None,
     ) -> None:
         self.name = name
         self.engine = engine
         self.settings = settings
-        self.health = Health()
+        self.coverage = coverage if coverage is not None else Coverage()
+        self.health = Health(self._see_coverage)
         self.enforcements = EnforcementLog()
         self._venue = venue
         self._journal = journal
@@ -106,10 +109,19 @@ class Guard:
     @property
     def state(self) -> GuardState:
         return self.health.state(
-            is_synced=self._has_read and self.engine.account.is_synced,
+            is_synced=self._is_synced,
             is_locked=bool(self.engine.account.lockouts),
             is_stopping=self._is_stopping,
         )
+
+    def _see_coverage(self) -> None:
+        """Note in the ledger how the account is covered now."""
+        cover, cause = self.health.cover(is_synced=self._is_synced)
+        self.coverage.see(cover, cause, self._clock.now_ns())
+
+    @property
+    def _is_synced(self) -> bool:
+        return self._has_read and self.engine.account.is_synced
 
     @property
     def calls_under_way(self) -> int:
@@ -198,6 +210,7 @@ class Guard:
             return
         if isinstance(event, SnapshotTaken) and event.positions is not None:
             self._has_read = True
+            self._see_coverage()
         if isinstance(event, ConnectionChanged):
             self.health.link(event.link, is_up=event.is_up, reason=event.reason)
             if event.is_up:
@@ -323,13 +336,15 @@ class Guard:
             return
         account = self.engine.account
         fills = {fill.id: fill for fill in account.fills}
+        gaps = self.coverage.unsaved
         changed = tuple(fill for key, fill in fills.items() if self._saved_fills.get(key) != fill)
         try:
-            await self._journal.save(self.account_id, account.day.label, changed, self.engine.snapshot())
+            await self._journal.save(self.account_id, account.day.label, changed, self.engine.snapshot(), gaps)
         except JournalUnavailable as error:
             log.error("state not saved", account=self.name, error=str(error))
             return
         self._saved_fills = fills
+        self.coverage.saved(gaps)
 
     async def _caught_up(self) -> bool:
         """Whether the journal has every decision by now; a snapshot ahead of it would claim what it cannot show."""

@@ -1,7 +1,9 @@
 """The state of a guard, as every screen shows it."""
 
+from collections.abc import Callable
 from enum import StrEnum
 
+from risk_manager.domain.coverage import Cover
 from risk_manager.domain.events import Link
 
 
@@ -17,14 +19,16 @@ class GuardState(StrEnum):
 
 
 class Health:
-    """What is missing, by name; nothing missing is healthy."""
+    """What is missing, by name; nothing missing is healthy. Who wants to hear of every change gives a callback."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: Callable[[], None] = lambda: None) -> None:
+        self._changed = changed
         self._links: dict[Link, tuple[bool, str]] = {}
         self._faults: dict[str, str] = {}
 
     def link(self, link: Link, *, is_up: bool, reason: str) -> None:
         self._links[link] = (is_up, reason)
+        self._changed()
 
     def is_up(self, link: Link) -> bool:
         """Whether a link is up, as far as is known."""
@@ -36,6 +40,7 @@ class Health:
             self._faults.pop(name, None)
         else:
             self._faults[name] = text
+        self._changed()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -46,6 +51,13 @@ class Health:
     def is_blind(self) -> bool:
         """Whether the links that tell positions are all known to be down."""
         return not self.is_up(Link.REST) and not self.is_up(Link.USER_HUB)
+
+    def cover(self, *, is_synced: bool) -> tuple[Cover, str]:
+        """How well the account is watched, and what is missing."""
+        if not is_synced:
+            return Cover.BLIND, "starting"
+        cover = Cover.BLIND if self.is_blind() else Cover.DEGRADED if self.missing else Cover.COVERED
+        return cover, "; ".join(self.missing)
 
     def state(self, *, is_synced: bool, is_locked: bool, is_stopping: bool) -> GuardState:
         """The one word for the screen; what is wrong comes before what is locked."""

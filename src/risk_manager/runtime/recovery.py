@@ -1,16 +1,17 @@
-"""The engine as the journal remembers it: the same lockouts, the same open intents."""
+"""A guard as the journal remembers it: the same lockouts, the same open intents, the same gaps."""
 
 import msgspec
 import structlog
 
 from risk_manager.engine import Engine, EngineSettings
 from risk_manager.ports.journal import Journal
+from risk_manager.runtime.coverage import Coverage
 
 log = structlog.get_logger("guard")
 
 
-async def recovered_engine(settings: EngineSettings, journal: Journal) -> Engine:
-    """An engine that continues where the journal's last one of this account stopped.
+async def recovered(settings: EngineSettings, journal: Journal) -> tuple[Engine, Coverage]:
+    """An engine that continues where the journal's last one of this account stopped, and what it has not watched.
 
     A saved state of another version costs what the venue will tell again, and nothing else.
     """
@@ -22,7 +23,8 @@ async def recovered_engine(settings: EngineSettings, journal: Journal) -> Engine
         )
 
     try:
-        return restored(known.snapshot)
+        engine = restored(known.snapshot)
     except msgspec.MsgspecError as error:
         log.warning("saved state not readable, starting from the venue", account=settings.account_id, error=str(error))
-        return restored(None)
+        engine = restored(None)
+    return engine, Coverage(known.gaps, alive_ns=engine.account.received_ns)

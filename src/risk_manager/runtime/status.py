@@ -4,16 +4,19 @@ import msgspec
 
 from risk_manager.config.calendar import running_out
 from risk_manager.domain.contract import Contract
+from risk_manager.domain.coverage import Cover, Gap
 from risk_manager.domain.finding import Gauge, Unit
 from risk_manager.domain.instrument import MICROS_PER_USD, NANOS_PER_UNIT
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.order import Order
 from risk_manager.engine.book import Book
+from risk_manager.runtime.coverage import Coverage
 from risk_manager.runtime.enforcements import Enforcement
 from risk_manager.runtime.guard import Guard
 from risk_manager.runtime.instants import NS_PER_S, iso
 
 LAST_ENFORCEMENTS = 20
+LAST_GAPS = 20
 
 
 class PositionStatus(msgspec.Struct, frozen=True):
@@ -70,12 +73,31 @@ class WaitingRule(msgspec.Struct, frozen=True):
     then: str
 
 
+class GapStatus(msgspec.Struct, frozen=True):
+    """A time in which something was missing; `ended` is None while it lasts."""
+
+    began: str
+    ended: str | None
+    seconds: float
+    cover: str
+    cause: str
+
+
+class CoverageStatus(msgspec.Struct, frozen=True):
+    """How long of the trading day so far nothing was told (blind) or something was missing (degraded)."""
+
+    blind_s: float
+    degraded_s: float
+    gaps: tuple[GapStatus, ...]
+
+
 class AccountStatus(msgspec.Struct, frozen=True):
     id: str
     name: str
     mode: str
     state: str
     missing: tuple[str, ...]
+    coverage: CoverageStatus
     trading_day: str
     day_ends: str
     venue_time: str | None
@@ -114,6 +136,7 @@ def account_status(guard: Guard, now_ns: int) -> AccountStatus:
         mode=guard.settings.mode,
         state=guard.state,
         missing=(*guard.health.missing, *_failing(guard), *running_out(account.calendar, account.now_ns)),
+        coverage=_coverage(guard.coverage, account.day.start_ns, now_ns),
         trading_day=account.day.label,
         day_ends=iso(account.day.end_ns),
         venue_time=iso(account.now_ns) if account.now_ns else None,
@@ -132,6 +155,27 @@ def account_status(guard: Guard, now_ns: int) -> AccountStatus:
         enforcements=guard.enforcements.records[-LAST_ENFORCEMENTS:],
         last_sequence=guard.engine.sequence,
         coalesced_quotes=guard.coalesced_quotes,
+    )
+
+
+def _coverage(coverage: Coverage, since_ns: int, now_ns: int) -> CoverageStatus:
+    """Of the trading day, whose beginning is venue time and near enough to the local clock's."""
+    today = [gap for gap in coverage.gaps if (now_ns if gap.ended_ns is None else gap.ended_ns) > since_ns]
+    return CoverageStatus(
+        blind_s=coverage.missed_ns(Cover.BLIND, since_ns, now_ns) / NS_PER_S,
+        degraded_s=coverage.missed_ns(Cover.DEGRADED, since_ns, now_ns) / NS_PER_S,
+        gaps=tuple(_gap(gap, now_ns) for gap in today[-LAST_GAPS:]),
+    )
+
+
+def _gap(gap: Gap, now_ns: int) -> GapStatus:
+    ended_ns = now_ns if gap.ended_ns is None else gap.ended_ns
+    return GapStatus(
+        began=iso(gap.began_ns),
+        ended=None if gap.ended_ns is None else iso(gap.ended_ns),
+        seconds=max(0, ended_ns - gap.began_ns) / NS_PER_S,
+        cover=gap.cover,
+        cause=gap.cause,
     )
 
 

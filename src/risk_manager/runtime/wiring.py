@@ -16,7 +16,7 @@ from risk_manager.ports.clock import Clock
 from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.guard import DecisionListener, Guard
-from risk_manager.runtime.recovery import recovered_engine
+from risk_manager.runtime.recovery import recovered
 from risk_manager.runtime.rules_in_force import RulesInForce
 from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
@@ -104,9 +104,10 @@ async def _guards(
     for account, account_id in zip(config.accounts, account_ids, strict=True):
         rules = RulesInForce(config.data_dir, account_id, account.rules, config.rule_classes)
         settings = EngineSettings(account_id, config.trading_days, rules.rules, account.mode, pacing, calendar)
+        engine, coverage = await recovered(settings, journal)
         guard = Guard(
             account.label,
-            await recovered_engine(settings, journal),
+            engine,
             settings,
             venue,
             journal,
@@ -115,6 +116,7 @@ async def _guards(
             poll_ns=poll_ns,
             listeners=listeners,
             in_force=rules,
+            coverage=coverage,
         )
         guards.append(guard)
     return tuple(guards)

@@ -14,6 +14,7 @@ from itertools import count
 import msgspec
 
 from risk_manager.domain.actions import Action
+from risk_manager.domain.coverage import Gap
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import ActionAccepted, Event, Outcome, SnapshotTaken
 from risk_manager.domain.fill import Fill
@@ -62,6 +63,7 @@ class MemoryJournal:
 
     Attributes:
         committed: decisions in the order they were stored.   saved: (trading day, fills, snapshot) of every save.
+        gaps: by their beginning.
         refusal: while set, every commit and save fails with this text.
         gate: while cleared, a commit waits; it is stored when the gate opens, unless its caller has gone by then.
     """
@@ -70,6 +72,7 @@ class MemoryJournal:
         self.did = did if did is not None else []
         self.committed: list[Decision] = []
         self.saved: list[tuple[str, tuple[Fill, ...], bytes]] = []
+        self.gaps: dict[int, Gap] = {}
         self.refusal: str | None = None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -89,6 +92,7 @@ class MemoryJournal:
             self.saved[-1][2] if self.saved else None,
             tuple(lockouts.values()),
             tuple(intent for intent in intents.values() if intent.state is IntentState.OPEN),
+            tuple(gap for _, gap in sorted(self.gaps.items())),
         )
 
     async def commit(self, decision: Decision) -> None:
@@ -99,10 +103,13 @@ class MemoryJournal:
             self.committed.append(decision)
             self.did.append(f"commit {decision.sequence}")
 
-    async def save(self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes) -> None:
+    async def save(
+        self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes, gaps: tuple[Gap, ...] = ()
+    ) -> None:
         if self.refusal is not None:
             raise JournalUnavailable(self.refusal)
         self.saved.append((trading_day, fills, snapshot))
+        self.gaps |= {gap.began_ns: gap for gap in gaps}
         self.did.append("save")
 
     async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
