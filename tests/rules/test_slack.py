@@ -20,7 +20,7 @@ from risk_manager.engine import Engine
 from risk_manager.rules import RULES, DailyLossRule, DailyUnrealizedLossRule, Rule, build_rules, warned
 from risk_manager.rules._base import UNBOUNDED, Demand, Remedy, Slack
 from risk_manager.rules.daily_realized_loss import DailyRealizedLoss
-from risk_manager.testing.events import CL, ES, MES, MNQ, Scenario
+from risk_manager.testing.events import CL, ES, MES, MNQ, START_NS, Scenario
 from risk_manager.testing.guarded import Guarded
 from tests.rules.test_rule_properties import EASILY, PRICES, PRODUCTS, forms, settings_of, written
 
@@ -162,6 +162,8 @@ def own_of(guarded: Guarded) -> Slack | None:
         ({"max_unrealized_profit": {"mode": "breakeven", "breakeven_arm_profit": 150}}, (UNBOUNDED, 100_000_000)),
         ({"max_unrealized_profit": {"mode": "breakeven", "breakeven_arm_profit": 40}}, (50_000_000, UNBOUNDED)),
         ({"velocity": {"max_loss": 300}}, (300_000_000, 1)),
+        # A ratio moves otherwise than money does.
+        ({"leverage": {"max_ratio": 10, "warn_at": [80]}}, None),
         ({"concentration": {"max_pct": 60, "min_total": 3}}, (UNBOUNDED, UNBOUNDED)),
         # It keeps its stop where it is until the price is 10 ticks in profit; it is at 4.
         ({"trade_management": {"auto_breakeven": {"enabled": True}}}, (UNBOUNDED, 75_000_000)),
@@ -175,6 +177,18 @@ def test_the_slack_is_what_is_left_to_the_limit(
     guarded.feed(venue.result(100), venue.quote(ES, 5803), venue.buys(ES, 1, 5803), venue.quote(ES, 5804))
     own = own_of(guarded)
     assert (own and (own.down_micros, own.up_micros)) == slack
+
+
+def test_a_schedule_looks_again_when_it_opens_or_closes() -> None:
+    guarded = Guarded(*build_rules({"daily_realized_loss": {"limit": 500, "schedule": A_MOMENT}}))
+    venue = guarded.venue
+    guarded.feed(venue.quote(ES, 5800), venue.buys(ES, 1, 5800), venue.quote(ES, 5800))
+    assert own_of(guarded) == Slack(500_000_000, UNBOUNDED, START_NS + 60_000_000_000)
+    venue.wait(60)
+    guarded.feed(venue.quote(ES, 5800))
+    own = own_of(guarded)
+    assert own is not None
+    assert own.until_ns > START_NS + 3600_000_000_000
 
 
 def test_a_loss_that_waits_for_its_confirmation_is_looked_at_when_it_recovers() -> None:

@@ -40,6 +40,30 @@ def test_sends_enforcement_beyond_a_full_window_at_its_pace() -> None:
     assert budget.ask(Lane.ORDER, 11 * S) == 0
 
 
+def test_calls_less_often_beyond_the_window_while_the_venue_refuses() -> None:
+    budget = CallBudget()
+    for _ in range(200):
+        budget.ask(Lane.ORDER, 10 * S)
+    waits = []
+    now_ns = 10 * S
+    for _ in range(6):
+        while (wait_ns := budget.ask(Lane.ORDER, now_ns)) > 0:
+            now_ns += wait_ns
+        waits.append(now_ns // S)
+        budget.refused(Lane.ORDER)
+    assert waits == [10, 12, 16, 24, 40, 56]
+    # A close goes on calling once a second at least, and a slot of our own ends the waiting.
+    for _ in range(5):
+        budget.refused(Lane.CLOSE)
+    assert budget.ask(Lane.CLOSE, 57 * S) == 0
+    assert budget.ask(Lane.CLOSE, 57 * S) == S
+    assert [budget.ask(Lane.ORDER, 74 * S) for _ in range(190)] == [0] * 190
+    budget.ask(Lane.ORDER, 74 * S)
+    for _ in range(20):
+        budget.ask(Lane.ORDER, 74 * S)
+    assert budget.ask(Lane.ORDER, 74 * S) == S
+
+
 def test_waits_for_the_next_slot_where_that_is_sooner_than_the_pace() -> None:
     budget = CallBudget()
     for _ in range(201):

@@ -23,6 +23,8 @@ class Lane(Enum):
 
 _PACING_NS = {Lane.AUTH: _SECOND_NS, Lane.ORDER: _SECOND_NS, Lane.CLOSE: _SECOND_NS // 4}
 """How often a lane may call although our own count says the window is full: the venue decides then, not our count."""
+_PACING_MOST_NS = {Lane.AUTH: 16 * _SECOND_NS, Lane.ORDER: 16 * _SECOND_NS, Lane.CLOSE: _SECOND_NS}
+"""The same while the venue's count agrees with ours: what it refuses then only uses up the next window."""
 
 
 class _Window:
@@ -52,7 +54,8 @@ class CallBudget:
     """Who may call now.
 
     Reads take at most `read_calls` of the window and never its last `reserve`, and stop while the venue says 429.
-    Enforcement uses the whole window; if that is full it waits for the next slot, but no longer than its lane's pacing.
+    Enforcement uses the whole window; if that is full it waits for the next slot, but no longer than its lane's pacing,
+    which doubles with every refusal until there is a slot again.
     """
 
     def __init__(self, *, calls: int = 200, read_calls: int = 140, reserve: int = 20) -> None:
@@ -62,6 +65,7 @@ class CallBudget:
         self._shared = calls - reserve
         self._reads_resume_ns = 0
         self._beyond_ns = dict.fromkeys(_PACING_NS, 0)
+        self._pacing_ns = dict(_PACING_NS)
 
     def ask(self, lane: Lane, now_ns: int) -> int:
         """0: go, the call is counted. Above 0: nanoseconds to wait before asking again."""
@@ -75,11 +79,18 @@ class CallBudget:
             )
             return self._grant(max(0, *waits), now_ns, self._reads, self._all)
         wait = self._all.wait_ns(now_ns)
-        if wait > 0:
-            wait = max(0, min(wait, self._beyond_ns[lane] + _PACING_NS[lane] - now_ns))
+        if wait == 0:
+            self._pacing_ns[lane] = _PACING_NS[lane]
+        else:
+            wait = max(0, min(wait, self._beyond_ns[lane] + self._pacing_ns[lane] - now_ns))
             if wait == 0:
                 self._beyond_ns[lane] = now_ns
         return self._grant(wait, now_ns, self._all)
+
+    def refused(self, lane: Lane) -> None:
+        """Note that the venue has refused a call of the lane as one too many."""
+        if lane in self._pacing_ns:
+            self._pacing_ns[lane] = min(2 * self._pacing_ns[lane], _PACING_MOST_NS[lane])
 
     def pause_reads(self, until_ns: int) -> None:
         """Let no read through before `until_ns`; an earlier pause is never shortened."""

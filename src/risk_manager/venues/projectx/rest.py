@@ -80,7 +80,7 @@ class RestClient:
         except (NotSent, Lost) as error:
             self._failed(f"{path}: {error}")
             raise
-        return self._received(path, reply, is_authorized=token is not None)
+        return self._received(path, reply, lane, is_authorized=token is not None)
 
     async def ping(self) -> None:
         """Touch the gateway so that a connection stays open. Failures are only counted."""
@@ -102,12 +102,13 @@ class RestClient:
                 raise NotSent("the call budget for reads is used up")
             await asyncio.sleep(wait_ns / SECOND_NS)
 
-    def _received(self, path: str, reply: Reply, *, is_authorized: bool) -> Answer:
+    def _received(self, path: str, reply: Reply, lane: Lane, *, is_authorized: bool) -> Answer:
         now_ns = self._clock.now_ns()
         at_ns = parse_http_date_ns(reply.date)
         self._time.observe(at_ns, now_ns)
         if reply.status == 429:
             self._problems.note("rate_limited", path)
+            self._budget.refused(lane)
             self._budget.pause_reads(now_ns + round(_pause_s(reply.retry_after) * SECOND_NS))
         if reply.status >= 500:
             self._failed(f"{path}: status {reply.status}")
