@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -22,6 +23,11 @@ OnLink = Callable[[Link, bool, str], None]
 _FAILURES_TO_DOWN = 2
 _PAUSE_DEFAULT_S = 15.0
 _PAUSE_MAX_S = 60.0
+_ORDER_WAIT_MAX_NS = 5 * SECOND_NS
+"""Who asked gives an answer up for lost after ten seconds, and would then ask for the same again behind the first."""
+
+CALLS_AT_ONCE = 16
+"""Calls under way at one time, each on a connection of its own."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -62,6 +68,7 @@ class RestClient:
         self._problems = problems
         self._on_link = on_link
         self._failures = 0
+        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def post(self, path: str, payload: Mapping[str, Any] | None, *, lane: Lane, token: str | None) -> Answer:
         """Send one request when the budget lets it go.
@@ -76,7 +83,10 @@ class RestClient:
             headers["Authorization"] = f"Bearer {token}"
         body = b"" if payload is None else wire.encode_body(payload)
         try:
-            reply = await self._transport.request("POST", self._base + path, headers=headers, body=body)
+            # Hundreds of cancels at once would each open a connection of their own, and none of them in time. What
+            # closes a position, or lets us in, never queues behind them.
+            async with nullcontext() if lane in (Lane.CLOSE, Lane.AUTH) else self._slots:
+                reply = await self._transport.request("POST", self._base + path, headers=headers, body=body)
         except (NotSent, Lost) as error:
             self._failed(f"{path}: {error}")
             raise
@@ -96,10 +106,14 @@ class RestClient:
     async def _wait_for_budget(self, lane: Lane) -> None:
         waited_ns = 0
         while (wait_ns := self._budget.ask(lane, self._clock.now_ns())) > 0:
-            waited_ns += wait_ns
-            if lane in (Lane.READ, Lane.BARS) and waited_ns > self._read_wait_max_ns:
+            if lane in (Lane.READ, Lane.BARS) and waited_ns + wait_ns > self._read_wait_max_ns:
                 self._problems.note("read_over_budget", f"next slot in {wait_ns / SECOND_NS:.1f} s")
                 raise NotSent("the call budget for reads is used up")
+            if lane is Lane.ORDER:
+                wait_ns = min(wait_ns, _ORDER_WAIT_MAX_NS - waited_ns)
+                if wait_ns <= 0:
+                    raise NotSent("the call budget is used up")
+            waited_ns += wait_ns
             await asyncio.sleep(wait_ns / SECOND_NS)
 
     def _received(self, path: str, reply: Reply, lane: Lane, *, is_authorized: bool) -> Answer:
