@@ -6,8 +6,10 @@ from typer.testing import CliRunner
 from risk_manager.cli import app
 
 COMMANDS = {
-    (): ("demo", "run", "sim", "trader"),
+    (): ("demo", "doctor", "probe", "run", "sim", "trader"),
     ("demo",): ("--seconds", "--seed", "--tape", "--contract", "--headless", "--json"),
+    ("doctor",): ("--config", "--json"),
+    ("probe",): ("--config", "--out", "--seconds"),
     ("run",): ("--config", "--log-json", "--log-level"),
     ("sim",): ("serve",),
     ("sim", "serve"): ("--tape", "--speed", "--port", "--seed", "--accounts", "--call-delay", "--trader", "--json"),

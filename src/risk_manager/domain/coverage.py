@@ -6,7 +6,7 @@ import msgspec
 
 
 class Cover(StrEnum):
-    """COVERED: everything is told and everything can be done. DEGRADED: something is missing. BLIND: nothing is told."""
+    """COVERED: everything is told and can be done.   DEGRADED: something is missing.   BLIND: nothing is told."""
 
     COVERED = "covered"
     DEGRADED = "degraded"

@@ -26,8 +26,8 @@ from risk_manager.ports.journal import Journal, JournalUnavailable
 from risk_manager.ports.venue import Venue
 from risk_manager.rules import Rule
 from risk_manager.runtime.commits import Commits
-from risk_manager.runtime.enforcements import EnforcementLog, Timing
 from risk_manager.runtime.coverage import Coverage
+from risk_manager.runtime.enforcements import EnforcementLog, Timing
 from risk_manager.runtime.health import GuardState, Health
 from risk_manager.runtime.inbox import Inbox
 from risk_manager.runtime.rules_in_force import RulesInForce, Waiting
