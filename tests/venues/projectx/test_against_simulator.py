@@ -30,7 +30,9 @@ from risk_manager.domain.order import OrderType, Side
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.faults import Failure
 from risk_manager.simulator.records import SimContract
+from risk_manager.simulator.server.rest_settings import RestSettings
 from risk_manager.simulator.server.server import SimServer
+from risk_manager.simulator.server.settings import SimSettings
 from risk_manager.venues.projectx.settings import HubTimings, ProjectXSettings
 from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
@@ -107,12 +109,14 @@ class World:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[World]:
+async def running(settings: SimSettings | None = None) -> AsyncIterator[World]:
     exchange = Exchange([SimContract(ES, 1_400_000, 0), SimContract(MNQ, 360_000, 250_000)])
     account_id = exchange.open_account(user=USER, name="50KTC-V2-1-1", balance_micros=50_000_000_000)
     for contract, bid in ((ES, 18_000), (MNQ, 70_000)):
         exchange.quote(contract.id, bid, bid + 1, time.time_ns())
-    server = SimServer(exchange, users={USER: KEY}, wall_clock=time.time_ns, venue_clock=time.time_ns)
+    server = SimServer(
+        exchange, users={USER: KEY}, wall_clock=time.time_ns, venue_clock=time.time_ns, settings=settings
+    )
     world = World(server, exchange, account_id, await server.start())
     run = asyncio.create_task(world.venue.run((world.account_id,), world.deliver))
     try:
@@ -303,3 +307,15 @@ async def test_says_not_sent_when_nobody_listens() -> None:
         assert isinstance(outcome, ActionRejected)
         assert outcome.message.startswith("not sent: ")
         assert KEY not in outcome.message
+
+
+async def test_asks_for_fewer_orders_at_once_where_the_venue_refuses_many() -> None:
+    async with running(SimSettings(rest=RestSettings(query_page_most=100))) as world:
+        taken = await world.venue.snapshot(world.account_id, full=False)
+        assert taken.orders == ()
+        order = {"accountId": world.number, "contractId": ES.id, "type": 1, "side": 0, "size": 1, "limitPrice": 4000}
+        for _ in range(3):
+            assert (await world.trader_calls("/api/Order/place", order))["success"]
+        taken = await world.venue.snapshot(world.account_id, full=False)
+        assert taken.orders is not None
+        assert len(taken.orders) == 3

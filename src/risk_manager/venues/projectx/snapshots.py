@@ -21,7 +21,8 @@ from risk_manager.venues.projectx.venue_time import VenueTime, format_stamp
 from risk_manager.venues.projectx.wire import BadRecord, Fields
 
 _WORKING_STATUSES = (1, 6, 7, 8)
-_PAGE = 500
+_PAGES: tuple[int, ...] = (500, 100, 20)
+"""Rows to ask for at once; how many the venue allows is not documented."""
 
 
 class _ReadFill(NamedTuple):
@@ -53,6 +54,7 @@ class SnapshotReader:
         self._problems = problems
         self._day_start_ns = day_start_ns
         self._has_query = True
+        self._pages = _PAGES
         self._known_fills: dict[int, _ReadFill] = {}
         self._known_since_ns = 0
 
@@ -125,12 +127,16 @@ class SnapshotReader:
             return await self._gateway.read("/api/Order/searchOpen", {"accountId": int(account_id)})
         payload = {
             "filter": {"accountId": int(account_id), "statuses": _WORKING_STATUSES},
-            "pageSize": _PAGE,
+            "pageSize": self._pages[0],
             "includeTotalCount": True,
         }
         try:
             envelope = await self._gateway.read("/api/Order/v2/query", payload)
         except ReadFailed as error:
+            if error.status == 400 and len(self._pages) > 1:
+                self._problems.note("order_page_refused", f"{self._pages[0]} rows at once are too many here")
+                self._pages = self._pages[1:]
+                return await self._read_orders(account_id)
             if error.status != 404:
                 raise
             self._problems.note("no_order_query", "Order/v2/query is unknown here; suspended orders stay hidden")
