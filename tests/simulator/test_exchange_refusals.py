@@ -8,7 +8,7 @@ from risk_manager.simulator import messages
 from risk_manager.simulator.catalog import listed
 from risk_manager.simulator.emissions import AccountChanged, OrderChanged
 from risk_manager.simulator.exchange import Exchange
-from risk_manager.simulator.records import BracketMode, PlaceOrder, RefusalCode, Refused
+from risk_manager.simulator.records import BracketMode, Flaws, PlaceOrder, RefusalCode, Refused
 from tests.simulator.exchange_scene import BALANCE, ES, MNQ, Scene
 
 BUY, SELL = Side.BUY, Side.SELL
@@ -139,10 +139,6 @@ def test_records_no_order_for_an_unknown_account_or_contract() -> None:
     unknown = PlaceOrder("CON.F.US.XX.U26", OrderType.MARKET, BUY, 1)
     assert scene.exchange.place(1, order, 1) == Refused(RefusalCode.ACCOUNT_NOT_FOUND)
     assert scene.exchange.place(scene.account, unknown, 1) == Refused(RefusalCode.CONTRACT_NOT_FOUND)
-    assert scene.exchange.refuse(1, order, messages.rejected("x"), 1) == Refused(RefusalCode.ACCOUNT_NOT_FOUND)
-    assert scene.exchange.refuse(scene.account, unknown, messages.rejected("x"), 1) == Refused(
-        RefusalCode.CONTRACT_NOT_FOUND
-    )
     assert scene.exchange.orders(scene.account) == []
 
 
@@ -159,8 +155,9 @@ def test_refuses_a_contract_that_is_not_active() -> None:
 
 def test_records_what_the_border_refuses() -> None:
     scene = Scene()
-    order = PlaceOrder(MNQ, OrderType.LIMIT, BUY, 1, tag="t")
-    refused = scene.exchange.refuse(scene.account, order, messages.rejected(messages.MISALIGNED_LIMIT), scene.at_ns())
+    order = PlaceOrder(MNQ, OrderType.LIMIT, BUY, 1, tag="t", flaws=Flaws(price=messages.MISALIGNED_LIMIT))
+    refused = scene.exchange.place(scene.account, order, scene.at_ns())
+    assert isinstance(refused, Refused)
     assert refused.message == "Invalid limit price. Price is not aligned to tick size."
     assert scene.story() == ["order pending", "order rejected"]
     assert isinstance(scene.exchange.place(scene.account, order, scene.at_ns()), Refused)

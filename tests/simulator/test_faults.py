@@ -1,14 +1,15 @@
 """Faults waiting to happen."""
 
-from risk_manager.simulator.faults import Failure, Faults
+from risk_manager.simulator.faults import Answer, Failure, Faults
 
 
 def test_hands_out_failures_in_order_and_once() -> None:
     faults = Faults()
     faults.fail_next("Order/place", Failure(503), count=2)
     faults.fail_next("/api/order/PLACE", Failure(is_executed=True))
-    taken = [faults.take("/api/order/place") for _ in range(4)]
-    assert taken == [Failure(503), Failure(503), Failure(None, is_executed=True), None]
+    faults.fail_next("Order/place", Answer(6))
+    taken = [faults.take("/api/order/place") for _ in range(5)]
+    assert taken == [Failure(503), Failure(503), Failure(None, is_executed=True), Answer(6), None]
 
 
 def test_keeps_paths_apart_and_forgets_on_demand() -> None:

@@ -7,6 +7,8 @@
 - A trailing stop follows the last print at its fixed distance, only ever toward the market, and triggers like a stop.
 """
 
+import msgspec
+
 from risk_manager.domain.order import OrderType, Side
 from risk_manager.simulator.emissions import QuoteChanged
 from risk_manager.simulator.records import SimContract, SimOrder, Top
@@ -27,6 +29,7 @@ class Book:
         "contract",
         "high_ticks",
         "is_halted",
+        "is_shut",
         "last_ticks",
         "low_ticks",
         "open_ticks",
@@ -48,6 +51,8 @@ class Book:
         self.ask_size = 0
         self.at_ns = 0
         self.is_halted = False
+        # Outside the venue's hours; a halt is of one contract, and both may be.
+        self.is_shut = False
         self.resting: dict[int, SimOrder] = {}
         # Stops whose price was reached: from then on they take the quote like a market order.
         self.triggered: set[int] = set()
@@ -97,7 +102,7 @@ class Book:
     def fill_ticks(self, order: SimOrder) -> int | None:
         """The price a resting order fills at on the present quote; None while it must wait."""
         quote = self.taking_ticks(order.side)
-        if quote is None or self.is_halted:
+        if quote is None or self.is_halted or self.is_shut:
             return None
         if order.type is OrderType.MARKET or order.id in self.triggered:
             return quote
@@ -125,6 +130,27 @@ class Book:
         assert order.stop_ticks is not None, order
         is_closer = level < order.stop_ticks if order.side is Side.BUY else level > order.stop_ticks
         return level if is_closer else None
+
+    def amended(
+        self,
+        order: SimOrder,
+        *,
+        size: int | None,
+        limit_ticks: int | None,
+        stop_ticks: int | None,
+        trail_ticks: int | None,
+    ) -> SimOrder:
+        """The order with the members that are not None changed; prices its type does not have are ignored."""
+        if size is not None:
+            order = msgspec.structs.replace(order, size=size)
+        if order.type in LIMIT_LIKE and limit_ticks is not None:
+            return msgspec.structs.replace(order, limit_ticks=limit_ticks)
+        if order.type is OrderType.STOP and stop_ticks is not None:
+            return msgspec.structs.replace(order, stop_ticks=stop_ticks)
+        if order.type is OrderType.TRAILING_STOP and trail_ticks is not None and self.last_ticks is not None:
+            level = trail_level_ticks(order.side, self.last_ticks, trail_ticks)
+            return msgspec.structs.replace(order, trail_ticks=trail_ticks, stop_ticks=level)
+        return order
 
 
 def is_marketable(side: Side, quote_ticks: int, limit_ticks: int) -> bool:

@@ -33,20 +33,41 @@ def family_tags(order: PlaceOrder) -> tuple[str, ...]:
     return tuple(tags)
 
 
-def placing(account: SimAccount, used_tags: AbstractSet[str], book: Book, order: PlaceOrder) -> Refused | None:
-    """The first objection to a new order in an existing, active contract; None if it may go in."""
-    if not account.can_trade:
-        return Refused(RefusalCode.VIOLATION, messages.locked_out(account.block_reason))
+def blocked(account: SimAccount) -> Refused | None:
+    """The refusal of an account that may not trade, whatever it asks for; None if it may."""
+    if account.can_trade:
+        return None
+    return Refused(account.block_code, messages.locked_out(account.block_reason) if account.block_reason else None)
+
+
+def shape(account: SimAccount, used_tags: AbstractSet[str], book: Book, order: PlaceOrder) -> Refused | None:
+    """The first objection to how an order is made; None if there is none."""
     if order.type not in _PLACEABLE:
         return rejected(messages.INVALID_TYPE)
+    if order.flaws.side is not None:
+        return rejected(order.flaws.side)
     if order.size <= 0:
         return rejected(messages.INVALID_SIZE)
     if any(tag in used_tags for tag in family_tags(order)):
         return rejected(messages.TAG_IN_USE)
-    message = _price_objection(book, order) or _bracket_objection(account, order)
-    if message is None and book.is_halted:
-        message = messages.TRADING_UNAVAILABLE
+    message = order.flaws.price or _price_objection(book, order)
+    message = message or order.flaws.bracket or _bracket_objection(account, order)
     return None if message is None else rejected(message)
+
+
+def limits(account: SimAccount, net_contracts: int, order: PlaceOrder) -> Refused | None:
+    """The objection to how large an order is for its account; None if it fits, or makes the position smaller."""
+    after = abs(net_contracts + order.side.sign * order.size)
+    if after < abs(net_contracts):
+        return None
+    allowed = account.size_limits
+    if allowed.margin_micros is not None and after * allowed.margin_micros > account.balance_micros:
+        return Refused(RefusalCode.INSUFFICIENT_FUNDS, messages.MARGIN_TOO_SMALL)
+    if allowed.order_contracts is not None and order.size > allowed.order_contracts:
+        return rejected(messages.ORDER_TOO_LARGE)
+    if allowed.position_contracts is not None and after > allowed.position_contracts:
+        return rejected(messages.POSITION_TOO_LARGE)
+    return None
 
 
 def _price_objection(book: Book, order: PlaceOrder) -> str | None:

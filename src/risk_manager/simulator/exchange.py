@@ -3,21 +3,25 @@
 No I/O, no clock and no randomness but a seeded generator for partial fills: the same calls give the same emissions.
 Time comes in as `at_ns` and never goes back; an earlier instant counts as the latest one seen. Listeners are called
 inside the call that caused the emission and must not call back into the exchange. How prices are matched is told in
-`book`, the order of emissions in `matching`, how money is counted in `ledger`, what is objected to in `checks`.
+`book`, the order of emissions in `matching`, how money is counted in `ledger`, what is objected to in `gate`.
 """
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from risk_manager.domain.order import OrderType, Side
 from risk_manager.simulator import checks, messages
-from risk_manager.simulator.book import LIMIT_LIKE, Book, trail_level_ticks
+from risk_manager.simulator.agenda import Agenda
+from risk_manager.simulator.book import Book
 from risk_manager.simulator.emissions import AccountChanged, Emission, PrintHappened
+from risk_manager.simulator.gate import Gate
+from risk_manager.simulator.hours import TradingHours, next_day_ns
 from risk_manager.simulator.ledger import Ledger
+from risk_manager.simulator.loss_limits import Breach, LossLimits, Surveillance
+from risk_manager.simulator.manners import Manners
 from risk_manager.simulator.matching import AccountState, Matcher
 from risk_manager.simulator.records import (
     BracketMode,
@@ -26,18 +30,21 @@ from risk_manager.simulator.records import (
     Refused,
     SimAccount,
     SimContract,
-    SimFill,
     SimOrder,
-    SimPosition,
-    Top,
+    SizeLimits,
 )
+from risk_manager.simulator.trading_status import TradingStatus
+from risk_manager.simulator.view import ExchangeView
 
 FIRST_ACCOUNT_ID = 20_000_001
 FIRST_POSITION_ID = 825_000_001
 FIRST_FILL_ID = 3_004_000_001
 
+# Refused so early that the venue makes no order of the request.
+_UNRECORDED = frozenset({RefusalCode.CONTRACT_NOT_FOUND, RefusalCode.CONTRACT_NOT_ACTIVE, RefusalCode.ACCOUNT_REJECTED})
 
-class Exchange:
+
+class Exchange(ExchangeView):
     """One venue with its contracts, accounts and market.
 
     Args:
@@ -45,17 +52,37 @@ class Exchange:
         partial_fills: each execution takes a random part of what an order has left, and the rest waits for the next
             quote; the order stays WORKING with `filled` growing.
         seed: of that randomness.
+        hours: when orders are taken and filled; None is always.
+
+    Attributes:
+        fill_delay_ns: an order taken from now on reaches the market so much later; until then it is only recorded.
     """
 
-    def __init__(self, contracts: Iterable[SimContract], *, partial_fills: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self,
+        contracts: Iterable[SimContract],
+        *,
+        partial_fills: bool = False,
+        seed: int = 0,
+        hours: TradingHours | None = None,
+        manners: Manners | None = None,
+    ) -> None:
+        super().__init__(contracts)
         self.now_ns = 0
-        self._books = {each.id: Book(each) for each in contracts}
-        self.contracts: Mapping[str, SimContract] = MappingProxyType(
-            {key: book.contract for key, book in self._books.items()}
-        )
-        self._accounts: dict[int, AccountState] = {}
+        self.fill_delay_ns = 0
+        self._agenda = Agenda()
+        self._manners = manners or Manners()
+        self._lockouts: dict[int, int] = {}
         self._listeners: list[Callable[[Emission], None]] = []
-        self._matcher = Matcher(self._accounts, self._emit, random.Random(seed) if partial_fills else None)
+        self._matcher = Matcher(
+            self._accounts,
+            self._emit,
+            random.Random(seed) if partial_fills else None,
+            flat_cancels_children=self._manners.flat_cancels_children,
+        )
+        self._status = TradingStatus(self._books, self._agenda, self._matcher.match, self._end_session, hours)
+        self._gate = Gate(self._status, self._manners)
+        self._surveillance = Surveillance(self._accounts, self._books, self._agenda, self._stop_out)
         self._account_ids = itertools.count(FIRST_ACCOUNT_ID)
         self._position_ids = itertools.count(FIRST_POSITION_ID)
         self._fill_ids = itertools.count(FIRST_FILL_ID)
@@ -71,6 +98,7 @@ class Exchange:
         bracket_mode: BracketMode = BracketMode.AUTO_OCO,
         is_simulated: bool = True,
         is_follower: bool = False,
+        size_limits: SizeLimits | None = None,
     ) -> int:
         """Open an account and return its id. Emits nothing: an account is found by asking."""
         record = SimAccount(
@@ -83,17 +111,84 @@ class Exchange:
             is_simulated=is_simulated,
             is_follower=is_follower,
             bracket_mode=bracket_mode,
+            size_limits=size_limits or SizeLimits(),
         )
         ledger = Ledger(record.id, self._fill_ids.__next__, self._position_ids.__next__)
         self._accounts[record.id] = AccountState(record, ledger)
         return record.id
 
-    def set_can_trade(self, account_id: int, can_trade: bool, at_ns: int, *, reason: str = "Personal") -> None:
-        """Block or free an account, as the venue's own risk rules do; what it holds and has resting stays."""
+    def list_contract(self, contract: SimContract) -> None:
+        """List a contract, or change one that is listed: at a roll the old month ceases to be the active one."""
+        book = self._books.setdefault(contract.id, Book(contract))
+        book.contract = self._listed[contract.id] = contract
+        self._status.admit(book)
+
+    def set_can_trade(
+        self,
+        account_id: int,
+        can_trade: bool,
+        at_ns: int,
+        *,
+        reason: str = "Personal",
+        code: RefusalCode = RefusalCode.VIOLATION,
+    ) -> None:
+        """Block or free an account, as the venue's own risk rules do; what it holds and has resting stays.
+
+        Args:
+            reason: the word in the text of the refusals; without one there is no text.
+            code: what the refusals are: a violation, a rejected account or a rejected order.
+        """
+        at_ns = self._advance(at_ns)
+        self._lockouts.pop(account_id, None)
         account = self._accounts[account_id]
         block_reason = "" if can_trade else reason
-        record = msgspec.structs.replace(account.record, can_trade=can_trade, block_reason=block_reason)
+        record = msgspec.structs.replace(
+            account.record, can_trade=can_trade, block_reason=block_reason, block_code=code
+        )
         self._change_account(account, record, at_ns)
+
+    def lock_out(self, account_id: int, at_ns: int, until_ns: int, *, reason: str = "Personal") -> None:
+        """Block an account until an instant, as the lock-out in the venue's own settings does; exits stay possible."""
+        self.set_can_trade(account_id, False, at_ns, reason=reason)
+        self._lockouts[account_id] = until_ns
+        self._agenda.add(until_ns, lambda now_ns: self._end_lockout(account_id, until_ns, now_ns))
+
+    def limit_losses(self, account_id: int, limits: LossLimits, at_ns: int) -> None:
+        """Have the venue liquidate and block an account once it has lost so much, from now on."""
+        self._surveillance.watch(account_id, limits, self._advance(at_ns))
+
+    def liquidate(self, account_id: int, at_ns: int) -> None:
+        """Cancel an account's orders and close its positions by market orders it did not send.
+
+        What cannot fill now (a halt, no quote) fills as soon as it can.
+        """
+        at_ns = self._advance(at_ns)
+        account = self._accounts[account_id]
+        for order in list(account.orders.values()):
+            if not account.orders[order.id].status.is_terminal:
+                self._matcher.cancel(account, self._books[order.contract_id], account.orders[order.id], at_ns)
+        for position in account.ledger.positions():
+            self._take(account, _closing(position.contract_id, position.net_contracts), at_ns, is_closing=True)
+
+    def replace_account(self, account_id: int, name: str, balance_micros: int, at_ns: int) -> int:
+        """End an account and open one like it in its place, as after a reset; return the new id.
+
+        The old one is emptied and stays in the books for good, but its user finds it no more.
+        """
+        at_ns = self._advance(at_ns)
+        self.liquidate(account_id, at_ns)
+        old = self._accounts[account_id]
+        record = msgspec.structs.replace(old.record, can_trade=False, is_visible=False, is_closed=True)
+        self._change_account(old, record, at_ns)
+        return self.open_account(
+            user=record.user,
+            name=name,
+            balance_micros=balance_micros,
+            bracket_mode=record.bracket_mode,
+            is_simulated=record.is_simulated,
+            is_follower=record.is_follower,
+            size_limits=record.size_limits,
+        )
 
     def set_visible(self, account_id: int, is_visible: bool, at_ns: int) -> None:
         """Show or hide an account in lists of active accounts (a failed one disappears there)."""
@@ -102,10 +197,11 @@ class Exchange:
 
     def set_halted(self, contract_id: str, is_halted: bool, at_ns: int) -> None:
         """Halt a contract or let it trade again: while halted nothing fills and no order is taken."""
-        book = self._books[contract_id]
-        at_ns = self._advance(at_ns)
-        book.is_halted = is_halted
-        self._matcher.match(book, at_ns)
+        self._status.set_halted(contract_id, is_halted, self._advance(at_ns))
+
+    def pause(self, contract_id: str, at_ns: int, until_ns: int) -> None:
+        """Halt a contract for some seconds, as the exchange does when prices move too fast."""
+        self._status.pause(contract_id, self._advance(at_ns), until_ns)
 
     def void_fill(self, fill_id: int, at_ns: int) -> None:
         """Take an execution back, as if it had never happened; its order stays as it is. Twice is once.
@@ -135,6 +231,8 @@ class Exchange:
         """
         book = self._books[contract_id]
         if at_ns > self.now_ns:
+            if self._agenda.next_ns <= at_ns:
+                self._keep_agenda(at_ns)
             self.now_ns = at_ns
         is_bid_new = book.bid_ticks != bid_ticks
         is_ask_new = book.ask_ticks != ask_ticks
@@ -147,6 +245,8 @@ class Exchange:
             self._emit(book.changed(("bid_ticks",) * is_bid_new + ("ask_ticks",) * is_ask_new))
         if book.resting:
             self._matcher.match(book, self.now_ns)
+        if not self._surveillance.is_idle:
+            self._surveillance.check()
 
     def print(self, contract_id: str, price_ticks: int, size: int, aggressor: Side | None, at_ns: int) -> None:
         """Record a market trade between others: it moves last and volume, pulls trailing stops, triggers stops.
@@ -160,7 +260,7 @@ class Exchange:
         if self._listeners:
             self._emit(PrintHappened(contract_id, price_ticks, size, aggressor, at_ns))
             self._emit(book.changed(changed))
-        if book.resting and not book.is_halted:
+        if book.resting and not book.is_halted and not book.is_shut:
             self._matcher.follow_print(book, at_ns)
 
     # Requests
@@ -168,34 +268,20 @@ class Exchange:
     def place(self, account_id: int, order: PlaceOrder, at_ns: int) -> int | Refused:
         """Take an order and return its id; a refusal for its content is recorded as a rejected order with an id.
 
-        With a bracket the children's ids follow the entry's: the stop first.
+        Looked at in the venue's order: the account, whether it may trade, the contract, the order itself, the hours,
+        and last whether it is too large. With a bracket the children's ids follow the entry's: the stop first.
         """
         at_ns = self._advance(at_ns)
         account = self._accounts.get(account_id)
         if account is None:
             return Refused(RefusalCode.ACCOUNT_NOT_FOUND)
         book = self._books.get(order.contract_id)
-        if book is None:
-            return Refused(RefusalCode.CONTRACT_NOT_FOUND)
-        if not book.contract.contract.is_active:
-            return Refused(RefusalCode.CONTRACT_NOT_ACTIVE)
-        refused = checks.placing(account.record, account.tags, book, order)
-        if refused is not None:
-            return self._matcher.reject(account, book, order, refused, at_ns)
-        return self._matcher.accept(account, book, order, at_ns)
-
-    def refuse(self, account_id: int, order: PlaceOrder, refused: Refused, at_ns: int) -> Refused:
-        """Record an order that the border refuses (a misaligned price, an injected fault): PENDING, then REJECTED.
-
-        Returns the refusal with the rejected order's id; without a record for an unknown account or contract.
-        """
-        at_ns = self._advance(at_ns)
-        account = self._accounts.get(account_id)
-        if account is None:
-            return Refused(RefusalCode.ACCOUNT_NOT_FOUND)
-        book = self._books.get(order.contract_id)
-        if book is None:
-            return Refused(RefusalCode.CONTRACT_NOT_FOUND)
+        refused = self._gate.to_place(account, book, order)
+        if book is not None and refused is None:
+            return self._take(account, order, at_ns)
+        assert refused is not None, order
+        if book is None or refused.code in _UNRECORDED:
+            return refused
         return self._matcher.reject(account, book, order, refused, at_ns)
 
     def modify(
@@ -221,15 +307,7 @@ class Exchange:
         refused = checks.modifying(book, order, size=size, stop_ticks=stop_ticks, trail_ticks=trail_ticks)
         if refused is not None:
             return refused
-        if size is not None:
-            order = msgspec.structs.replace(order, size=size)
-        if order.type in LIMIT_LIKE and limit_ticks is not None:
-            order = msgspec.structs.replace(order, limit_ticks=limit_ticks)
-        elif order.type is OrderType.STOP and stop_ticks is not None:
-            order = msgspec.structs.replace(order, stop_ticks=stop_ticks)
-        elif order.type is OrderType.TRAILING_STOP and trail_ticks is not None and book.last_ticks is not None:
-            level = trail_level_ticks(order.side, book.last_ticks, trail_ticks)
-            order = msgspec.structs.replace(order, trail_ticks=trail_ticks, stop_ticks=level)
+        order = book.amended(order, size=size, limit_ticks=limit_ticks, stop_ticks=stop_ticks, trail_ticks=trail_ticks)
         self._matcher.change(account, book, order, at_ns)
         if order.id in book.resting:
             self._matcher.arrive(account, book, order.id, at_ns)
@@ -243,6 +321,8 @@ class Exchange:
             return Refused(RefusalCode.ACCOUNT_REJECTED, messages.FOLLOWER_CANNOT_CANCEL)
         if account is not None and not account.record.is_simulated:
             return Refused(RefusalCode.ACCOUNT_REJECTED, messages.LIVE_NOT_SUPPORTED)
+        if account is not None and (refused := self._gate.to_leave(account.record)) is not None:
+            return refused
         found = self._live_order(account_id, order_id)
         if isinstance(found, Refused):
             return found
@@ -256,53 +336,6 @@ class Exchange:
     def partial_close(self, account_id: int, contract_id: str, size: int, at_ns: int) -> None | Refused:
         """Close `size` contracts of a position, 0 < size <= what is open."""
         return self._close(account_id, contract_id, size, at_ns)
-
-    # Reads
-
-    def accounts(self, user: str) -> list[SimAccount]:
-        """A user's accounts by id, hidden ones too."""
-        return [each.record for each in self._accounts.values() if each.record.user == user]
-
-    def account(self, account_id: int) -> SimAccount | None:
-        """The account, None if there is none."""
-        account = self._accounts.get(account_id)
-        return None if account is None else account.record
-
-    def orders(self, account_id: int) -> list[SimOrder]:
-        """All orders of an account in any state, by id; empty for an unknown account."""
-        account = self._accounts.get(account_id)
-        return [] if account is None else list(account.orders.values())
-
-    def order(self, account_id: int, order_id: int) -> SimOrder | None:
-        """One order of an account, None if it has no such order."""
-        account = self._accounts.get(account_id)
-        return None if account is None else account.orders.get(order_id)
-
-    def positions(self, account_id: int) -> list[SimPosition]:
-        """The open positions by id; empty for an unknown account."""
-        account = self._accounts.get(account_id)
-        return [] if account is None else account.ledger.positions()
-
-    def position(self, account_id: int, contract_id: str) -> SimPosition | None:
-        """The open position in a contract, None when flat."""
-        account = self._accounts.get(account_id)
-        return None if account is None else account.ledger.position(contract_id)
-
-    def fills(self, account_id: int, since_ns: int = 0, until_ns: int | None = None) -> list[SimFill]:
-        """Fills by id with `since_ns` <= time <= `until_ns` (None: no end), voided ones too."""
-        account = self._accounts.get(account_id)
-        if account is None:
-            return []
-        fills = account.ledger.fills.values()
-        return [fill for fill in fills if fill.at_ns >= since_ns and (until_ns is None or fill.at_ns <= until_ns)]
-
-    def top(self, contract_id: str) -> Top:
-        """The merged quote. Raises KeyError if the contract is not listed."""
-        return self._books[contract_id].top()
-
-    def contract(self, contract_id: str) -> SimContract | None:
-        """The contract, None if it is not listed."""
-        return self.contracts.get(contract_id)
 
     def subscribe(self, listener: Callable[[Emission], None]) -> Callable[[], None]:
         """Tell `listener` everything from now on; call what comes back to stop."""
@@ -323,6 +356,8 @@ class Exchange:
             return Refused(RefusalCode.ACCOUNT_NOT_FOUND)
         if not account.record.is_simulated:
             return Refused(RefusalCode.ACCOUNT_REJECTED, messages.LIVE_NOT_SUPPORTED)
+        if (refused := self._gate.to_leave(account.record)) is not None:
+            return refused
         book = self._books.get(contract_id)
         if book is None:
             return Refused(RefusalCode.CONTRACT_NOT_FOUND)
@@ -333,15 +368,40 @@ class Exchange:
             return Refused(RefusalCode.POSITION_NOT_FOUND)
         if size is not None and not 0 < size <= abs(net):
             return Refused(RefusalCode.INVALID_SIZE)
-        side = Side.SELL if net > 0 else Side.BUY
-        request = PlaceOrder(contract_id, OrderType.MARKET, side, abs(net) if size is None else size)
-        if book.is_halted or book.taking_ticks(side) is None:
+        request = _closing(contract_id, net, size)
+        refused = self._gate.to_trade(book)
+        if refused is None and book.taking_ticks(request.side) is None:
+            refused = messages.rejected(messages.INVALID_SYMBOL)
+        if refused is not None:
             # A partial close gives no text in either case; a full one gives what a market order would get.
-            text = messages.TRADING_UNAVAILABLE if book.is_halted else messages.INVALID_SYMBOL
-            refused = messages.rejected(text if size is None else None)
+            refused = refused if size is None else messages.rejected(None)
             return self._matcher.reject(account, book, request, refused, at_ns)
-        self._matcher.accept(account, book, request, at_ns, is_closing=True)
+        self._take(account, request, at_ns, is_closing=not self._manners.closes_may_flip)
         return None
+
+    def _take(self, account: AccountState, order: PlaceOrder, at_ns: int, *, is_closing: bool = False) -> int:
+        book, is_late = self._books[order.contract_id], self.fill_delay_ns > 0
+        order_id = self._matcher.accept(account, book, order, at_ns, is_closing=is_closing, is_late=is_late)
+        if is_late:
+            due_ns = at_ns + self.fill_delay_ns
+            self._agenda.add(due_ns, lambda now_ns: self._matcher.enter(account, book, order_id, now_ns))
+        return order_id
+
+    def _end_session(self, book: Book, at_ns: int) -> None:
+        if self._manners.orders_expire:
+            self._matcher.expire(book, at_ns)
+
+    def _end_lockout(self, account_id: int, until_ns: int, at_ns: int) -> None:
+        if self._lockouts.get(account_id) == until_ns:
+            self.set_can_trade(account_id, True, at_ns)
+
+    def _stop_out(self, account_id: int, breach: Breach) -> None:
+        """What the venue does to an account that has lost too much."""
+        self.liquidate(account_id, self.now_ns)
+        if breach is Breach.DAILY:
+            self.lock_out(account_id, self.now_ns, next_day_ns(self.now_ns), reason="DailyLossLimit")
+        else:
+            self.set_can_trade(account_id, False, self.now_ns, reason="")
 
     def _live_order(self, account_id: int, order_id: int) -> tuple[AccountState, Book, SimOrder] | Refused:
         account = self._accounts.get(account_id)
@@ -359,11 +419,26 @@ class Exchange:
             self._emit(AccountChanged(record.id, record, at_ns))
 
     def _advance(self, at_ns: int) -> int:
-        """Move time to `at_ns`, never back; return the present."""
+        """Move time to `at_ns`, never back, doing what falls due on the way; return the present."""
         if at_ns > self.now_ns:
+            if self._agenda.next_ns <= at_ns:
+                self._keep_agenda(at_ns)
             self.now_ns = at_ns
         return self.now_ns
+
+    def _keep_agenda(self, until_ns: int) -> None:
+        self._agenda.target_ns = until_ns
+        while self._agenda.next_ns <= until_ns:
+            due_ns, act = self._agenda.take()
+            self.now_ns = max(self.now_ns, due_ns)
+            act(self.now_ns)
 
     def _emit(self, emission: Emission) -> None:
         for listener in tuple(self._listeners):
             listener(emission)
+
+
+def _closing(contract_id: str, net_contracts: int, size: int | None = None) -> PlaceOrder:
+    """The venue's own market order against a position; None closes all of it."""
+    side = Side.SELL if net_contracts > 0 else Side.BUY
+    return PlaceOrder(contract_id, OrderType.MARKET, side, abs(net_contracts) if size is None else size)

@@ -9,25 +9,49 @@ class Failure(msgspec.Struct, frozen=True):
     """How one call fails.
 
     Attributes:
-        status: HTTP status of the reply, body empty; None cuts the connection without a reply.
+        status: HTTP status of the reply; None cuts the connection without a reply.
         is_executed: the request is carried out before it fails, so that the caller cannot know.
+        retry_after_s: the header of that name, on a 429 or a 503.
+        body: what the reply carries, as the HTML of a proxy that has lost the venue.
     """
 
     status: int | None = None
     is_executed: bool = False
+    retry_after_s: int | None = None
+    body: bytes = b""
+    content_type: str = "text/html"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the venue itself answers one REST call in place of the truth, with HTTP 200 and its usual envelope.
+
+    The caller must still be let in: without a token it is a 401, over the budget a 429.
+
+    Attributes:
+        code: the endpoint's own error code; 0 claims success.
+        is_executed: the request is carried out all the same, and for code 0 an answer keeps what it brought.
+        drops_payload: lists, tokens and records are null in any case.
+        most_rows: a list is cut after so many rows.
+    """
+
+    code: int
+    message: str | None = None
+    is_executed: bool = False
+    drops_payload: bool = False
+    most_rows: int | None = None
 
 
 class Faults:
     """The faults waiting to happen. Paths are given as `Order/place` or `/hubs/user`, in any case."""
 
     def __init__(self) -> None:
-        self._queued: defaultdict[str, deque[Failure]] = defaultdict(deque)
+        self._queued: defaultdict[str, deque[Failure | Answer]] = defaultdict(deque)
 
-    def fail_next(self, path: str, failure: Failure, count: int = 1) -> None:
+    def fail_next(self, path: str, failure: Failure | Answer, count: int = 1) -> None:
         """Let the next `count` calls of `path` fail, after those already ordered."""
         self._queued[_key(path)].extend([failure] * count)
 
-    def take(self, path: str) -> Failure | None:
+    def take(self, path: str) -> Failure | Answer | None:
         """The failure of a call happening now, None when it may succeed; it is used up."""
         waiting = self._queued.get(_key(path))
         return waiting.popleft() if waiting else None

@@ -53,11 +53,18 @@ class Matcher:
         accounts: all accounts by id; shared with the exchange.
         emit: called with every emission, in order.
         partial: splits executions when given; the rest of an order waits for the next quote.
+        flat_cancels_children: bracket children do not outlive the position they protect.
     """
 
     def __init__(
-        self, accounts: Mapping[int, AccountState], emit: Callable[[Emission], None], partial: random.Random | None
+        self,
+        accounts: Mapping[int, AccountState],
+        emit: Callable[[Emission], None],
+        partial: random.Random | None,
+        *,
+        flat_cancels_children: bool = False,
     ) -> None:
+        self._flat_cancels_children = flat_cancels_children
         self._accounts = accounts
         self._emit = emit
         self._partial = partial
@@ -67,9 +74,19 @@ class Matcher:
         self.fill_owners: dict[int, AccountState] = {}
 
     def accept(
-        self, account: AccountState, book: Book, request: PlaceOrder, at_ns: int, *, is_closing: bool = False
+        self,
+        account: AccountState,
+        book: Book,
+        request: PlaceOrder,
+        at_ns: int,
+        *,
+        is_closing: bool = False,
+        is_late: bool = False,
     ) -> int:
-        """Take a checked order in, with its children, and fill what is marketable; return its id."""
+        """Take a checked order in, with its children, and fill what is marketable; return its id.
+
+        A late one is only recorded: `enter` it later.
+        """
         entry = _with_prices(self._order(account, request, request.tag, at_ns), book)
         if request.type is not OrderType.MARKET:
             entry = msgspec.structs.replace(entry, status=OrderStatus.WORKING)
@@ -86,9 +103,16 @@ class Matcher:
         profits = [child for child in children if child.type not in STOP_LIKE]
         for order in (*stops, entry, *profits):
             self._emit(OrderChanged(account.record.id, order, at_ns))
-        book.resting[entry.id] = entry
-        self.arrive(account, book, entry.id, at_ns)
+        if not is_late:
+            self.enter(account, book, entry.id, at_ns)
         return entry.id
+
+    def enter(self, account: AccountState, book: Book, order_id: int, at_ns: int) -> None:
+        """Let a recorded order into the book, unless it is done already."""
+        order = account.orders[order_id]
+        if not order.status.is_terminal:
+            book.resting[order_id] = order
+            self.arrive(account, book, order_id, at_ns)
 
     def reject(self, account: AccountState, book: Book, request: PlaceOrder, refused: Refused, at_ns: int) -> Refused:
         """Record an order as rejected, burning its tags; return the refusal with the order's id."""
@@ -176,6 +200,27 @@ class Matcher:
             if order is not None and order.contract_id == book.contract.id and account.room(order) == 0:
                 self.cancel(account, book, order, at_ns)
 
+    def expire(self, book: Book, at_ns: int) -> None:
+        """End everything that rests in a book, and the children that wait for it."""
+        resting = set(book.resting)
+        waiting = [
+            (account, child_id)
+            for account in self._accounts.values()
+            for parent_id, children in account.children.items()
+            if parent_id in resting
+            for child_id in children
+        ]
+        waiting.extend((self._accounts[order.account_id], order.id) for order in book.resting.values())
+        for account, order_id in sorted(waiting, key=lambda each: each[1]):
+            order = account.orders[order_id]
+            if not order.status.is_terminal:
+                self.change(account, book, msgspec.structs.replace(order, status=OrderStatus.EXPIRED), at_ns)
+
+    def _drop_children(self, account: AccountState, book: Book, at_ns: int) -> None:
+        for order in list(book.resting.values()):
+            if order.account_id == account.record.id and order.parent_id is not None:
+                self.cancel(account, book, order, at_ns)
+
     def _order(self, account: AccountState, request: PlaceOrder, tag: str | None, at_ns: int) -> SimOrder:
         return SimOrder(
             id=next(self._order_ids),
@@ -230,6 +275,8 @@ class Matcher:
             self._emit(told)
         self.settle_cash(account, booked, at_ns)
         self._settle_sibling(account, book, order, size, at_ns)
+        if self._flat_cancels_children and account.ledger.net_contracts(order.contract_id) == 0:
+            self._drop_children(account, book, at_ns)
         self.drop_idle_closers(account, book, at_ns)
         return self._wake_children(account, book, order, price_ticks, size, at_ns)
 

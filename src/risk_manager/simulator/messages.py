@@ -2,6 +2,7 @@
 
 from risk_manager.simulator.records import RefusalCode, Refused
 
+AGREEMENTS = "Please log into the ProjectX platform and complete the required agreements"
 BRACKETS_IN_POSITION_MODE = "Brackets cannot be used with Position Brackets. You must enable Auto OCO Brackets."
 CANNOT_TRAIL = "Cannot trail without a last price"
 FOLLOWER_CANNOT_CANCEL = "Follower accounts cannot cancel orders"
@@ -9,9 +10,11 @@ INVALID_SIZE = "Invalid order size specified."
 INVALID_SYMBOL = "Invalid symbol"
 INVALID_TYPE = "Invalid order type specified."
 LIVE_NOT_SUPPORTED = "Live accounts not supported"
+MARGIN_TOO_SMALL = "Not enough margin."
 MISALIGNED_LIMIT = "Invalid limit price. Price is not aligned to tick size."
 MISALIGNED_STOP = "Invalid stop price. Price is not aligned to tick size."
 MISALIGNED_TRAIL = "Invalid trail price. Price is not aligned to tick size."
+OUTSIDE_HOURS = "Outside of trading hours."
 PRICE_OUTSIDE_RANGE = "Invalid price. Price is outside allowed range."
 TAG_IN_USE = "Order rejected: custom tag already in use."
 TRADING_UNAVAILABLE = "Trading is currently unavailable. The instrument is not in an active trading status."
@@ -19,8 +22,13 @@ TRAIL_NOT_SET = "Trail Distance not set."
 TRAIL_TOO_FAR = "Trail Distance exceeds maximum (1000)"
 
 # No capture shows what a missing price is answered with; the wording follows its neighbors.
+INVALID_SIDE = "Invalid order side specified."
 LIMIT_NOT_SET = "Invalid limit price. Price is not set."
 STOP_NOT_SET = "Invalid stop price. Price is not set."
+
+# Reported without the rest of the sentence.
+POSITION_TOO_LARGE = "Maximum position exceeded."
+ORDER_TOO_LARGE = "Maximum order size exceeded."
 
 
 def locked_out(reason: str) -> str:
@@ -31,6 +39,11 @@ def locked_out(reason: str) -> str:
 def stop_loss_type(name: str) -> str:
     """The text for a stop-loss bracket that is neither a stop nor a trailing stop; `name` as the venue spells it."""
     return f"Invalid stop loss type ({name})"
+
+
+def take_profit_type(name: str) -> str:
+    """Not captured: the mirror of the stop loss's text."""
+    return f"Invalid take profit type ({name})"
 
 
 def stop_loss_positive(ticks: int) -> str:

@@ -41,6 +41,23 @@ class BracketMode(StrEnum):
     AUTO_OCO = "auto_oco"
 
 
+class Flaws(msgspec.Struct, frozen=True):
+    """What is wrong with an order as it was written, which its whole numbers cannot show; the venue's text for each.
+
+    Attributes:
+        side: a side that does not exist.
+        price: a price between two ticks, or a trail that has no last price to be measured from.
+        bracket: a child of a type it cannot have.
+    """
+
+    side: str | None = None
+    price: str | None = None
+    bracket: str | None = None
+
+
+NO_FLAWS = Flaws()
+
+
 class PlaceOrder(msgspec.Struct, frozen=True):
     """A request to place an order. Prices a type does not use are ignored, as the venue does.
 
@@ -49,6 +66,7 @@ class PlaceOrder(msgspec.Struct, frozen=True):
         tag: the sender's mark, unique in the account for ever; None for none.
         stop_loss_ticks, take_profit_ticks: signed offset from the entry's fill price (long: loss < 0, profit > 0;
             short the reverse); None for no bracket.
+        flaws: found when the request was put in whole numbers; the venue objects to them in its own order.
     """
 
     contract_id: str
@@ -62,6 +80,7 @@ class PlaceOrder(msgspec.Struct, frozen=True):
     stop_loss_ticks: int | None = None
     stop_loss_is_trailing: bool = False
     take_profit_ticks: int | None = None
+    flaws: Flaws = NO_FLAWS
 
     @property
     def has_bracket(self) -> bool:
@@ -97,13 +116,29 @@ class Refused(msgspec.Struct, frozen=True):
     order_id: int | None = None
 
 
+class SizeLimits(msgspec.Struct, frozen=True):
+    """How much the venue lets an account order and hold; None sets no limit. Reducing a position is never limited.
+
+    Attributes:
+        order_contracts: the largest order.
+        position_contracts: the largest position in one contract that an order may lead to.
+        margin_micros: what every contract held or ordered must be backed by in the balance.
+    """
+
+    order_contracts: int | None = None
+    position_contracts: int | None = None
+    margin_micros: int | None = None
+
+
 class SimAccount(msgspec.Struct, frozen=True):
     """An account. `balance_micros` is cash: realized P&L minus costs, open P&L left out.
 
     Attributes:
-        can_trade: False refuses placing; cancelling and closing still work.
-        block_reason: the word in the refusal's text while `can_trade` is False.
+        can_trade: False refuses placing; cancelling and closing still work unless the venue's manners say otherwise.
+        block_reason: the word in the refusal's text while `can_trade` is False; without one there is no text.
+        block_code: what such a refusal is; the real venue's is not known.
         is_follower: copies a leader; may not cancel by API.
+        is_closed: replaced by another; to its user it does not exist.
     """
 
     id: int
@@ -116,6 +151,9 @@ class SimAccount(msgspec.Struct, frozen=True):
     is_follower: bool
     bracket_mode: BracketMode
     block_reason: str = ""
+    block_code: RefusalCode = RefusalCode.VIOLATION
+    size_limits: SizeLimits = SizeLimits()
+    is_closed: bool = False
 
 
 class SimOrder(msgspec.Struct, frozen=True):

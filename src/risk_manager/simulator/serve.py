@@ -1,17 +1,18 @@
 """The simulated gateway as a program of its own: exchange, market and server put together."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from risk_manager.simulator.catalog import PRODUCTS, front_contracts
+from risk_manager.simulator.catalog import PRODUCTS, chain, front_contracts
 from risk_manager.simulator.desk import Desk, Seat
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.feeds import Feed
 from risk_manager.simulator.feeds.synthetic import SyntheticMarket, SyntheticProduct
 from risk_manager.simulator.feeds.tape import open_recording
+from risk_manager.simulator.hours import TradingHours
 from risk_manager.simulator.market import Market
 from risk_manager.simulator.records import SimContract
 from risk_manager.simulator.server import SimServer
@@ -47,6 +48,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
             the wall clock.
         contract, zone: what a CSV tape is of and the time zone of its times, where it does not say.
         call_delay_s: an order, a change or a close is carried out so much later than it was asked for.
+        keeps_hours: the market is closed when CME's is; else it never is.
         trader: name of a scripted trader who trades the first account; None leaves them to you.
     """
 
@@ -60,6 +62,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     seed: int = 7
     port: int = 0
     call_delay_s: float = 0.0
+    keeps_hours: bool = False
     trader: str | None = None
 
 
@@ -86,7 +89,8 @@ async def serve(options: ServeOptions, wall_ns: Callable[[], int], on_ready: Cal
         KeyError: no trader of that name.
     """
     contracts, feed = _recorded(options, options.tape) if options.tape else _invented(options, wall_ns())
-    exchange = Exchange(contracts)
+    listed = contracts if options.tape else _with_the_rest(contracts, wall_ns())
+    exchange = Exchange(listed, hours=TradingHours() if options.keeps_hours else None)
     names = tuple(f"PRAC-V2-100001-{30_000_001 + number}" for number in range(options.accounts))
     ids = tuple(
         exchange.open_account(user=options.user, name=name, balance_micros=START_BALANCE_MICROS) for name in names
@@ -129,9 +133,16 @@ def _recorded(options: ServeOptions, tape: Path) -> tuple[tuple[SimContract, ...
 
 
 def _invented(options: ServeOptions, now_ns: int) -> tuple[tuple[SimContract, ...], Feed]:
-    contracts = front_contracts(now_ns, [each.instrument.root for each in PRODUCTS])
+    contracts = front_contracts(now_ns, START_PRICES)
     products = [SyntheticProduct(each.contract, _start_ticks(each)) for each in contracts]
     return tuple(contracts), SyntheticMarket(products, seed=options.seed, start_ns=now_ns)
+
+
+def _with_the_rest(quoted: Sequence[SimContract], now_ns: int) -> list[SimContract]:
+    """What the venue lists beside what has a market here: other products, and each one's neighboring deliveries."""
+    ids = {each.id for each in quoted}
+    chains = [each for product in PRODUCTS for each in chain(product.instrument.root, now_ns)]
+    return [*quoted, *(each for each in chains if each.id not in ids)]
 
 
 def _start_ticks(listing: SimContract) -> int:

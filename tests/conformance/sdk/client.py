@@ -55,20 +55,26 @@ async def trade(client: ProjectX) -> dict[str, Any]:
     orders, positions = OrderManager(client, bus), PositionManager(client, bus)
     await orders.initialize(realtime)
     await positions.initialize(realtime, orders)
-    placed = await orders.place_order(contract.id, MARKET, BUY, 2)
+    placed = await orders.place_order(contract.id, MARKET, BUY, 3)
     await wait_for(lambda: bool(seen["position_update"]), "open position")
+    partly_closed = await positions.partially_close_position(contract.id, 1)
+    await wait_for(lambda: len(seen["position_update"]) >= 2, "smaller position")
     held = await client.search_open_positions()
     resting = await orders.place_order(contract.id, LIMIT, BUY, 1, limit_price=19_000.13)
     is_modified = await orders.modify_order(resting.orderId, limit_price=18_000.0)
     found = await orders.search_open_orders()
     is_cancelled = await orders.cancel_order(resting.orderId)
-    closed = await positions.close_position_direct(contract.id)
     flat = len(seen["position_update"])
-    await wait_for(lambda: len(seen["position_update"]) > flat or len(seen["trade_execution"]) >= 2, "flat position")
+    closed = await positions.close_position_direct(contract.id)
+    await wait_for(lambda: len(seen["position_update"]) > flat, "flat position")
     after = await client.search_open_positions()
     fills = await client.search_trades()
+    bracket = await guarded_entry(client, orders, positions, contract.id)
     await realtime.disconnect()
     return {
+        "account": account.name,
+        "bracket": bracket,
+        "partly_closed": partly_closed.get("success"),
         "accounts": [each.name for each in accounts],
         "contracts": [each.id for each in contracts],
         "bars": len(bars),
@@ -84,6 +90,30 @@ async def trade(client: ProjectX) -> dict[str, Any]:
         "fills": len(fills),
         "orders_seen": len(seen["order_update"]),
         "fills_seen": len(seen["trade_execution"]),
+    }
+
+
+async def guarded_entry(
+    client: ProjectX, orders: OrderManager, positions: PositionManager, contract_id: str
+) -> dict[str, Any]:
+    """Enter with a stop and a target around it, look at them, and clear everything away."""
+    bars = await client.get_bars("MNQ", days=1, interval=1, unit=1, limit=1)
+    price = round(float(bars["close"][-1]))
+    bracket = await orders.place_bracket_order(
+        contract_id, BUY, 1, price, price - 100, price + 100, entry_type="market"
+    )
+    working = await orders.search_open_orders(contract_id=contract_id)
+    held = await client.search_open_positions()
+    cancelled = await orders.cancel_all_orders(contract_id=contract_id)
+    await positions.close_position_direct(contract_id)
+    left = [*await orders.search_open_orders(contract_id=contract_id), *await client.search_open_positions()]
+    return {
+        "success": bracket.success,
+        "ids": len({bracket.entry_order_id, bracket.stop_order_id, bracket.target_order_id}),
+        "working": sorted([each.type, each.side, each.size] for each in working),
+        "held": [each.size for each in held],
+        "cancelled": cancelled.get("cancelled"),
+        "left": len(left),
     }
 
 

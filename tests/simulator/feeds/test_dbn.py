@@ -284,7 +284,11 @@ def test_finds_the_listings_of_a_tape(hour: Path, tmp_path: Path) -> None:
     path = write_tape(tmp_path / "many.dbn", "mbo", [], symbols={"MNQZ3": 1, "CLF24": 2, "XYZ": 3, "6EH4": 4})
 
     assert [listing.id for listing in listings_on(hour)] == ["CON.F.US.EP.H24"]
-    assert [listing.id for listing in listings_on(path)] == ["CON.F.US.MNQ.Z23", "CON.F.US.CLE.F24"]
+    assert [listing.id for listing in listings_on(path)] == [
+        "CON.F.US.MNQ.Z23",
+        "CON.F.US.CLE.F24",
+        "CON.F.US.EU6.H24",
+    ]
     assert read_header(path).symbols == ("MNQZ3", "CLF24", "XYZ", "6EH4")
 
 

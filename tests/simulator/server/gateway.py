@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import msgspec
@@ -46,6 +46,12 @@ YEN = SimContract(
 Json = dict[str, Any]
 
 
+class Closable(Protocol):
+    """A socket of whatever library."""
+
+    async def close(self) -> object: ...
+
+
 class Gateway:
     """A server over a fresh exchange with two users; `pat` owns two accounts and `kim` one."""
 
@@ -59,7 +65,7 @@ class Gateway:
         self.server = SimServer(self.exchange, users=USERS, wall_clock=lambda: self.wall_ns, settings=settings)
         self.port = 0
         self.http: aiohttp.ClientSession
-        self.sockets: list[aiohttp.ClientWebSocketResponse] = []
+        self.sockets: list[Closable] = []
 
     @property
     def url(self) -> str:

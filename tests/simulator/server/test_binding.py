@@ -38,10 +38,32 @@ def test_ignores_the_case_of_names_and_reads_numbers_from_strings() -> None:
     assert (values["accountId"], values["limitPrice"], values["orderId"]) == (7, Decimal("0.0072505"), 3_425_270_858)
 
 
-def test_lists_every_fault() -> None:
+def faults(body: bytes) -> dict[str, list[str]]:
     with pytest.raises(Unbindable) as fault:
-        bind(b'{"limitPrice":"cheap","live":1,"bracket":{"type":"x"}}', MEMBERS)
-    assert set(fault.value.errors) == {"accountId", "$.limitPrice", "$.live", "$.bracket.ticks", "$.bracket.type"}
+        bind(body, MEMBERS)
+    return dict(fault.value.errors)
+
+
+def test_names_the_first_value_that_does_not_convert_and_nothing_else() -> None:
+    assert faults(b'{"limitPrice":"cheap","live":1,"bracket":{"type":"x"}}') == {
+        "$.limitPrice": ["The JSON value could not be converted to System.Decimal. Path: $.limitPrice."],
+        "request": ["The request field is required."],
+    }
+    assert set(faults(b'{"accountId":1,"bracket":{"ticks":1,"type":"x"}}')) == {"$.bracket.type", "request"}
+
+
+def test_lists_everything_that_is_missing() -> None:
+    assert faults(b'{"bracket":{}}') == {
+        "accountId": ["The accountId field is required."],
+        "bracket.ticks": ["The ticks field is required."],
+        "bracket.type": ["The type field is required."],
+    }
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"accountId":' * 100_000])
+def test_refuses_a_body_nested_beyond_reason(body: bytes) -> None:
+    text = "The maximum configured depth of 64 has been exceeded. Cannot read next JSON array or object."
+    assert faults(body) == {"$": [text], "request": ["The request field is required."]}
 
 
 @pytest.mark.parametrize(
@@ -56,6 +78,12 @@ def test_lists_every_fault() -> None:
         b'{"accountId":true}',
         b'{"accountId":2147483648}',
         b'{"accountId":"99999999999999999999999999999999999"}',
+        b'{"accountId":" 1"}',
+        b'{"accountId":"1_0"}',
+        b'{"accountId":"+1"}',
+        b'{"accountId":"\xef\xbc\x91"}',
+        b'{"accountId":1,"limitPrice":" 1"}',
+        b'{"accountId":1,"limitPrice":"1_0"}',
         b'{"accountId":1,"limitPrice":1e999999}',
         b'{"accountId":1,"limitPrice":"NaN"}',
         b'{"accountId":1,"limitPrice":true}',

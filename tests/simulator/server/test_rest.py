@@ -57,6 +57,7 @@ async def test_answers_401_with_an_empty_body(gateway: Gateway) -> None:
     for token in (None, "not.a.token"):
         status, headers, body = await gateway.raw("Account/search", {"onlyActiveAccounts": True}, token)
         assert (status, headers["WWW-Authenticate"], body) == (401, "Bearer", "")
+        assert (headers["Content-Length"], "Content-Type" in headers) == ("0", False)
 
 
 async def test_refuses_a_token_after_it_expired_or_logged_out(gateway: Gateway) -> None:
@@ -78,17 +79,21 @@ async def test_answers_404_to_operations_that_do_not_exist(gateway: Gateway, pat
 
 async def test_answers_405_to_the_wrong_verb(gateway: Gateway) -> None:
     async with gateway.http.get(f"{gateway.url}/api/Account/search") as response:
-        assert response.status == 405
-    assert (await gateway.raw("Status/ping"))[0] == 405
+        assert (response.status, response.headers["Allow"], await response.text()) == (405, "POST", "")
+    status, headers, _ = await gateway.raw("Status/ping")
+    assert (status, headers["Allow"]) == (405, "GET")
 
 
 async def test_answers_problem_details_to_a_body_that_does_not_bind(gateway: Gateway) -> None:
-    status, headers, body = await gateway.raw("Order/place", {"contractId": 5, "type": 2}, await gateway.login())
+    token = await gateway.login()
+    status, headers, body = await gateway.raw("Order/place", {"contractId": "X", "type": 2}, token)
     problem = msgspec.json.decode(body)
     assert (status, headers["Content-Type"]) == (400, "application/problem+json; charset=utf-8")
     assert problem["title"] == "One or more validation errors occurred."
-    assert set(problem) == {"type", "title", "status", "errors", "traceId"}
-    assert set(problem["errors"]) == {"accountId", "$.contractId", "side", "size"}
+    assert list(problem) == ["type", "title", "status", "errors", "traceId"]
+    assert set(problem["errors"]) == {"accountId", "side", "size"}
+    status, _, body = await gateway.raw("Order/place", {"contractId": 5, "type": 2}, token)
+    assert (status, set(msgspec.json.decode(body)["errors"])) == (400, {"$.contractId", "request"})
 
 
 async def test_shows_the_venues_clock_in_every_reply(gateway: Gateway) -> None:
@@ -366,3 +371,9 @@ async def test_answers_429_beyond_the_budget_of_a_user() -> None:
 async def test_takes_only_json(gateway: Gateway) -> None:
     async with gateway.http.post(f"{gateway.url}/api/Auth/loginKey", data="userName=pat") as response:
         assert response.status == 415
+        problem = msgspec.json.decode(await response.text())
+    assert (problem["title"], problem["status"]) == ("Unsupported Media Type", 415)
+    for kind in ("text/json", "application/vnd.x+json"):
+        headers, body = {"Content-Type": kind}, b'{"userName":"pat","apiKey":"x"}'
+        async with gateway.http.post(f"{gateway.url}/api/Auth/loginKey", data=body, headers=headers) as response:
+            assert response.status == 200

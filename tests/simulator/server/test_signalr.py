@@ -67,8 +67,8 @@ def test_reads_fire_and_forget_pings_goodbyes_and_unknown_types() -> None:
     assert signalr.parse(b'{"type":6}') == signalr.Ping()
     assert signalr.parse(b'{"type":7}') == signalr.Goodbye(None)
     assert signalr.parse(b'{"type":7,"error":"tired"}') == signalr.Goodbye("tired")
-    assert signalr.parse(b'{"type":4,"invocationId":"1","target":"X","arguments":[]}') == signalr.StreamingCall(
-        "X", "1"
+    assert signalr.parse(b'{"type":4,"invocationId":"1","target":"X","arguments":[7]}') == signalr.StreamingCall(
+        "X", [7], "1"
     )
     assert signalr.parse(b'{"type":99}') == signalr.Ignored(99)
 

@@ -3,6 +3,7 @@
 As there, member names match in any case, unknown members are ignored, and numbers may come as strings.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -12,6 +13,9 @@ import msgspec
 from risk_manager.simulator.server.times import parse_time
 
 _MOST_DIGITS = 28
+# Numbers in quotes are read like numbers without: no spaces, no underscores, no digits of other scripts.
+_INTEGER = re.compile(r"-?[0-9]{1,28}", re.ASCII)
+_DECIMAL = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,4})?", re.ASCII)
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 
@@ -49,7 +53,7 @@ def bind(body: bytes, members: tuple[Member, ...]) -> dict[str, Any]:
     """The values of all `members`, None where an optional one is absent or null.
 
     Raises:
-        Unbindable: not a JSON object, or members missing or of the wrong type; all of them are listed.
+        Unbindable: not a JSON object, or a member of the wrong type, or members missing, which are all listed.
     """
     if not members:
         return {}
@@ -58,8 +62,23 @@ def bind(body: bytes, members: tuple[Member, ...]) -> dict[str, Any]:
     try:
         decoded = _DECODER.decode(body)
     except (msgspec.DecodeError, InvalidOperation, UnicodeDecodeError) as error:
-        raise Unbindable({"$": [f"The JSON value could not be read: {error}"]}) from error
-    return _bind_object(decoded, members, "$")
+        raise _unreadable({"$": [f"The JSON value could not be read: {error}"]}) from error
+    except RecursionError as error:
+        text = "The maximum configured depth of 64 has been exceeded. Cannot read next JSON array or object."
+        raise _unreadable({"$": [text]}) from error
+    try:
+        return _bind_object(decoded, members, "$")
+    except Unbindable as fault:
+        # The reader stops at the first value it cannot convert; only a body read to its end is searched for gaps.
+        unfit = [key for key in fault.errors if key.startswith("$")]
+        if not unfit:
+            raise
+        raise _unreadable({unfit[0]: fault.errors[unfit[0]]}) from fault
+
+
+def _unreadable(errors: dict[str, list[str]]) -> Unbindable:
+    """A body that is not what it should be counts as missing altogether: ASP.NET Core adds that complaint."""
+    return Unbindable({**errors, "request": ["The request field is required."]})
 
 
 def _bind_object(decoded: object, members: tuple[Member, ...], path: str) -> dict[str, Any]:
@@ -79,7 +98,12 @@ def _bind_object(decoded: object, members: tuple[Member, ...], path: str) -> dic
         try:
             values[member.name] = member.read(raw)
         except Unbindable as nested:
-            errors.update({_joined(where, key): texts for key, texts in nested.errors.items()})
+            errors.update(
+                {
+                    _joined(where if key.startswith("$") else where.removeprefix("$."), key): texts
+                    for key, texts in nested.errors.items()
+                }
+            )
         except (ValueError, TypeError):
             errors[where] = [f"The JSON value could not be converted to {member.clr_type}. Path: {where}."]
     if errors:
@@ -140,7 +164,7 @@ def integers(name: str) -> Member:
 
 def _integer(raw: Any, bits: int) -> int:
     if isinstance(raw, str):
-        if len(raw) > _MOST_DIGITS:
+        if not _INTEGER.fullmatch(raw):
             raise ValueError(raw)
         raw = int(raw)
     if not isinstance(raw, int) or isinstance(raw, bool) or not -(2**bits) <= raw < 2**bits:
@@ -152,10 +176,9 @@ def _decimal(raw: Any) -> Decimal:
     """Bounded like .NET's decimal, so that no text of a few characters grows into a huge integer."""
     if isinstance(raw, bool) or not isinstance(raw, (int, str, Decimal)):
         raise TypeError(raw)
-    try:
-        value = Decimal(raw)
-    except InvalidOperation as error:
-        raise ValueError(raw) from error
+    if isinstance(raw, str) and not _DECIMAL.fullmatch(raw):
+        raise ValueError(raw)
+    value = Decimal(raw)
     exponent = value.as_tuple().exponent
     if not isinstance(exponent, int) or exponent < -_MOST_DIGITS or value.adjusted() > _MOST_DIGITS:
         raise ValueError(raw)

@@ -9,7 +9,7 @@ from aiohttp import WSMsgType, web
 from risk_manager.simulator.server import signalr
 from risk_manager.simulator.server.settings import SimSettings
 
-Serve = Callable[["HubConnection", signalr.Invocation], None]
+Serve = Callable[["HubConnection", signalr.Invocation | signalr.StreamingCall], None]
 
 
 class HubConnection:
@@ -129,6 +129,9 @@ class HubConnection:
         except signalr.HandshakeRefused as refusal:
             self._finish(signalr.handshake_refusal(str(refusal)))
             return None
+        except signalr.ProtocolError:
+            self._finish(signalr.handshake_refusal(signalr.HANDSHAKE_FAILED))
+            return None
         self.send(signalr.HANDSHAKE_ACCEPTED)
         return records[1:]
 
@@ -137,10 +140,8 @@ class HubConnection:
             if self._is_closing:
                 return
             match signalr.parse(record):
-                case signalr.Invocation() as invocation:
-                    serve(self, invocation)
-                case signalr.StreamingCall(target, invocation_id):
-                    self.send(signalr.failure(invocation_id, signalr.not_streaming(target)))
+                case signalr.Invocation() | signalr.StreamingCall() as call:
+                    serve(self, call)
                 case signalr.Ping():
                     self._watch_silence()
                 case signalr.Goodbye():

@@ -1,6 +1,7 @@
 """The HTTP side of a hub: negotiation, connection ids and the upgrade to a WebSocket."""
 
 import asyncio
+import re
 from collections.abc import Callable
 
 import msgspec
@@ -16,6 +17,7 @@ _TRANSPORTS = (
     {"transport": "LongPolling", "transferFormats": ["Text", "Binary"]},
 )
 _NOT_AN_INTEGER = "The client requested a non-integer protocol version."
+_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 _NEWEST_NEGOTIATION = 1
 _WRITER_BYTES = 65_536
 _CLOSE_S = 2.0
@@ -47,27 +49,28 @@ class HubEndpoint:
     async def handle(self, request: web.Request, user: str, *, is_negotiation: bool) -> web.StreamResponse:
         """Answer one authenticated request."""
         if is_negotiation:
-            return self._negotiate(request) if request.method == "POST" else web.Response(status=405)
+            return self._negotiate(request) if request.method == "POST" else _text(405)
         if request.method not in ("GET", "POST", "DELETE"):
-            return web.Response(status=405)
+            return _text(405)
         connection_id = _query(request, "id")
         is_upgrade = request.method == "GET" and _wants_websocket(request)
-        if connection_id is None:
+        if not connection_id:
             return await self._connect(request, user, None) if is_upgrade else _text(400, "Connection ID required")
-        if connection_id in self._active:
-            return web.Response(status=409)
-        if self._unused.get(connection_id, 0.0) <= asyncio.get_running_loop().time():
+        is_active = connection_id in self._active
+        if not is_active and self._unused.get(connection_id, 0.0) <= asyncio.get_running_loop().time():
             return _text(404, "No Connection with that ID")
         if not is_upgrade:
-            return _text(404, "Transport not supported by this endpoint")
-        return await self._connect(request, user, connection_id)
+            return _other_transport(request, is_active=is_active)
+        return _text(409) if is_active else await self._connect(request, user, connection_id)
 
     def _negotiate(self, request: web.Request) -> web.Response:
         asked = _query(request, "negotiateversion")
-        try:
-            version = 0 if asked is None else int(asked)
-        except ValueError:
+        if asked is not None and not _INTEGER.fullmatch(asked):
             return _json({"error": _NOT_AN_INTEGER})
+        version = int(asked or 0)
+        if version < 0:
+            error = f"The client requested version '{version}', but the server does not support this version."
+            return _json({"error": error})
         connection_id = self._new_id()
         if version < _NEWEST_NEGOTIATION:
             self._remember(connection_id)
@@ -118,12 +121,26 @@ def _wants_websocket(request: web.Request) -> bool:
     return request.headers.get("Upgrade", "").lower() == "websocket"
 
 
+def _other_transport(request: web.Request, *, is_active: bool) -> web.Response:
+    """What a known id gets for anything but a WebSocket, the only transport there is."""
+    if request.method == "DELETE":
+        return _text(400, "Cannot terminate this connection using the DELETE endpoint.")
+    if is_active and request.method == "POST":
+        return _text(405, "POST requests are not allowed for WebSocket connections.")
+    if is_active:
+        return _text(400, "Cannot change transports mid-connection")
+    is_stream = "text/event-stream" in request.headers.get("Accept", "")
+    transport = "ServerSentEvents" if is_stream else "LongPolling"
+    return _text(404, f"{transport} transport not supported by this end point type")
+
+
 def _query(request: web.Request, name: str) -> str | None:
-    """A query value by its name in any case; the first non-empty one."""
-    return next((value for key, value in request.query.items() if key.lower() == name and value), None)
+    """The values of a query key, whose case does not matter, as ASP.NET Core joins them; None without the key."""
+    values = [value for key, value in request.query.items() if key.lower() == name]
+    return ",".join(values) if values else None
 
 
-def _text(status: int, text: str) -> web.Response:
+def _text(status: int, text: str = "") -> web.Response:
     return web.Response(status=status, text=text, content_type="text/plain")
 
 

@@ -9,9 +9,12 @@ from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.records import RefusalCode, Refused, SimAccount, SimContract
 from risk_manager.simulator.server import binding, replies, shapes
 from risk_manager.simulator.server.bars import MAX_BARS, BarStore, BarUnit
-from risk_manager.simulator.server.replies import failure, refusal, success
+from risk_manager.simulator.server.replies import Login, failure, refusal, success
+from risk_manager.simulator.server.rest_settings import RestSettings
 from risk_manager.simulator.server.shapes import Row
+from risk_manager.simulator.server.times import NANOS_PER_SECOND
 from risk_manager.simulator.server.tokens import Session, TokenMint
+from risk_manager.simulator.server.users import User, UserBook, login_text
 
 _MAX_SEARCH_ROWS = 20
 
@@ -23,11 +26,13 @@ class Call(msgspec.Struct, frozen=True):
         session: who calls; None on the public operations only.
         values: the request's members by name, None where absent.
         at_ns: the venue's time.
+        token: what the caller showed.
     """
 
     session: Session | None
     values: dict[str, Any]
     at_ns: int
+    token: str = ""
 
     @property
     def user(self) -> str:
@@ -40,6 +45,7 @@ class Operation(msgspec.Struct, frozen=True):
 
     Attributes:
         path: below `/api/`, as the venue spells it.
+        payload: the members of the reply beside the envelope.
         is_public: needs no token.
         is_bars: counts against the budget for bars.
     """
@@ -47,6 +53,7 @@ class Operation(msgspec.Struct, frozen=True):
     path: str
     members: tuple[binding.Member, ...]
     handle: Callable[[Call], Row]
+    payload: tuple[str, ...] = ()
     is_public: bool = False
     is_bars: bool = False
 
@@ -54,58 +61,64 @@ class Operation(msgspec.Struct, frozen=True):
 def owned(exchange: Exchange, call: Call) -> SimAccount | None:
     """The account a call names, None when it is unknown or someone else's."""
     account = exchange.account(call.values["accountId"])
-    return account if account is not None and account.user == call.user else None
+    if account is None or account.user != call.user or account.is_closed:
+        return None
+    return account
 
 
 class AuthOperations:
-    """Login, validation and logout.
+    """Login, validation and logout."""
 
-    Args:
-        users: API key by user name; names match in any case.
-    """
-
-    def __init__(self, users: dict[str, str], mint: TokenMint) -> None:
-        self._users = {name.lower(): (name, key, number) for number, (name, key) in enumerate(users.items(), 100_001)}
+    def __init__(self, users: UserBook, mint: TokenMint, settings: RestSettings) -> None:
+        self._users = users
         self._mint = mint
+        self._settings = settings
 
     def table(self) -> tuple[Operation, ...]:
         """The operations."""
         key_members = (binding.string("userName"), binding.string("apiKey"))
         app_members = tuple(map(binding.string, ("userName", "password", "deviceId", "appId", "verifyKey")))
         return (
-            Operation("Auth/loginKey", key_members, self._login_key, is_public=True),
-            Operation("Auth/loginApp", app_members, self._login_app, is_public=True),
-            Operation("Auth/validate", (), self._validate),
+            Operation("Auth/loginKey", key_members, self._login_key, ("token",), is_public=True),
+            Operation("Auth/loginApp", app_members, self._login_app, ("token",), is_public=True),
+            Operation("Auth/validate", (), self._validate, ("newToken",)),
             Operation("Auth/logout", (), self._logout),
         )
 
     def _login_key(self, call: Call) -> Row:
-        found = self._users.get(call.values["userName"].lower())
-        if found is None or found[1] != call.values["apiKey"]:
-            return failure(replies.LOGIN_INVALID_CREDENTIALS, token=None)
-        name, _, number = found
-        return success(token=self._mint.issue(name, number))
+        return self._logged_in(self._users.by_key(call.values["userName"], call.values["apiKey"]))
 
-    def _login_app(self, _: Call) -> Row:
-        """Firms' applications are not known here."""
-        return failure(replies.LOGIN_APP_NOT_FOUND, token=None)
+    def _login_app(self, call: Call) -> Row:
+        names = ("userName", "password", "deviceId", "appId", "verifyKey")
+        return self._logged_in(self._users.by_app(*(call.values[name] for name in names)))
+
+    def _logged_in(self, found: User | Login) -> Row:
+        if isinstance(found, Login):
+            return failure(found, login_text(found), token=None)
+        return success(token=self._mint.issue(found.name, found.number))
 
     def _validate(self, call: Call) -> Row:
-        number = self._users[call.user.lower()][2]
-        return success(newToken=self._mint.issue(call.user, number))
+        if not self._settings.validation_renews:
+            return success(newToken=call.token)
+        user = self._users.user(call.user)
+        return success(newToken=self._mint.issue(user.name, user.number))
 
     def _logout(self, call: Call) -> Row:
         assert call.session is not None
-        self._mint.end(call.session)
+        if self._settings.logout_ends_user:
+            self._mint.revoke_user(call.user)
+        else:
+            self._mint.end(call.session)
         return success()
 
 
 class CatalogOperations:
     """Contracts and bars."""
 
-    def __init__(self, exchange: Exchange, bars: BarStore) -> None:
+    def __init__(self, exchange: Exchange, bars: BarStore, settings: RestSettings) -> None:
         self._exchange = exchange
         self._bars = bars
+        self._settings = settings
 
     def table(self) -> tuple[Operation, ...]:
         """The operations."""
@@ -119,10 +132,10 @@ class CatalogOperations:
             binding.boolean("includePartialBar"),
         )
         return (
-            Operation("Contract/available", (live,), self._available),
-            Operation("Contract/search", (binding.string("searchText"), live), self._search),
-            Operation("Contract/searchById", (binding.string("contractId"),), self._by_id),
-            Operation("History/retrieveBars", bar_members, self._retrieve_bars, is_bars=True),
+            Operation("Contract/available", (live,), self._available, ("contracts",)),
+            Operation("Contract/search", (binding.string("searchText"), live), self._search, ("contracts",)),
+            Operation("Contract/searchById", (binding.string("contractId"),), self._by_id, ("contract",)),
+            Operation("History/retrieveBars", bar_members, self._retrieve_bars, ("bars",), is_bars=True),
         )
 
     def _available(self, call: Call) -> Row:
@@ -134,10 +147,13 @@ class CatalogOperations:
         return success(contracts=[shapes.contract_row(each) for each in hits[:_MAX_SEARCH_ROWS]])
 
     def _listed(self, call: Call) -> list[SimContract]:
-        """Users of simulated accounts hold no live entitlement, so `live` finds nothing."""
-        if call.values["live"]:
+        if self._lacks_data(call):
             return []
         return [each for each in self._exchange.contracts.values() if each.contract.is_active]
+
+    def _lacks_data(self, call: Call) -> bool:
+        """Users of simulated accounts hold no live entitlement as a rule: `live` finds nothing."""
+        return call.values["live"] and not self._settings.has_live_data
 
     def _by_id(self, call: Call) -> Row:
         contract = self._exchange.contract(call.values["contractId"])
@@ -158,9 +174,14 @@ class CatalogOperations:
             return failure(replies.BARS_UNIT_NUMBER_INVALID, bars=None)
         if not 1 <= values["limit"] <= MAX_BARS:
             return failure(replies.BARS_LIMIT_INVALID, bars=None)
+        if self._lacks_data(call):
+            return success(bars=[])
         bars = self._bars.bars(contract.id, unit, values["unitNumber"], values["startTime"], values["endTime"])
+        seen_ns = call.at_ns - round(self._settings.bars_lag_s * NANOS_PER_SECOND)
         if not values["includePartialBar"]:
-            bars = [bar for bar in bars if bar.end_ns <= call.at_ns]
+            bars = [bar for bar in bars if bar.end_ns <= seen_ns]
+        elif self._settings.bars_lag_s > 0:
+            bars = [bar for bar in bars if bar.start_ns <= seen_ns]
         return success(bars=[bar.row(contract) for bar in bars[: -values["limit"] - 1 : -1]])
 
 
@@ -176,11 +197,11 @@ class AccountOperations:
         contract = binding.string("contractId")
         window = (binding.instant("startTimestamp").optional(), binding.instant("endTimestamp").optional())
         return (
-            Operation("Account/search", (binding.boolean("onlyActiveAccounts"),), self._search),
-            Operation("Position/searchOpen", (account,), self._positions),
+            Operation("Account/search", (binding.boolean("onlyActiveAccounts"),), self._search, ("accounts",)),
+            Operation("Position/searchOpen", (account,), self._positions, ("positions",)),
             Operation("Position/closeContract", (account, contract), self._close),
             Operation("Position/partialCloseContract", (account, contract, binding.int32("size")), self._partial_close),
-            Operation("Trade/search", (account, *window), self._fills),
+            Operation("Trade/search", (account, *window), self._fills, ("trades",)),
         )
 
     def _search(self, call: Call) -> Row:

@@ -4,13 +4,23 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from risk_manager.domain.order import OrderStatus, OrderType, Side
 from risk_manager.simulator import messages
 from risk_manager.simulator.exchange import Exchange
-from risk_manager.simulator.records import PlaceOrder, RefusalCode, Refused, SimContract, SimOrder
+from risk_manager.simulator.records import (
+    Flaws,
+    PlaceOrder,
+    RefusalCode,
+    Refused,
+    SimContract,
+    SimOrder,
+)
 from risk_manager.simulator.server import binding, replies, shapes
 from risk_manager.simulator.server.operations import Call, Operation, owned
 from risk_manager.simulator.server.replies import failure, refusal, success
+from risk_manager.simulator.server.rest_settings import RestSettings
 from risk_manager.simulator.server.shapes import Row
 
 _TYPES = {number: type_ for type_, number in shapes.ORDER_TYPES.items()}
@@ -18,7 +28,12 @@ _SIDES = {number: side for side, number in shapes.SIDES.items()}
 # Names as the venue spells them in its texts.
 _TYPE_NAMES = ("Unknown", "Limit", "Market", "StopLimit", "Stop", "TrailingStop", "JoinBid", "JoinAsk")
 _STOP, _TRAILING_STOP, _LIMIT = 4, 5, 1
-_DEFAULT_PAGE, _LARGEST_PAGE = 100, 1000
+# Which price of an order a request sets; the others are ignored.
+_PRICE_OF = {
+    OrderType.LIMIT: "limit_ticks",
+    OrderType.STOP: "stop_ticks",
+    OrderType.TRAILING_STOP: "trail_ticks",
+}
 _BY_ID, _DESCENDING = 1, 1
 _NANO = 9
 
@@ -44,8 +59,9 @@ def ticks_of(price: Decimal | None, contract: SimContract, complaint: str) -> in
 class OrderOperations:
     """Everything below `Order/`."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, settings: RestSettings) -> None:
         self._exchange = exchange
+        self._settings = settings
 
     def table(self) -> tuple[Operation, ...]:
         """The operations."""
@@ -63,58 +79,51 @@ class OrderOperations:
         )
         window = (binding.instant("startTimestamp"), binding.instant("endTimestamp").optional())
         return (
-            Operation("Order/place", place, self._place),
+            Operation("Order/place", place, self._place, ("orderId",)),
             Operation("Order/modify", (account, order, binding.int32("size").optional(), *prices), self._modify),
             Operation("Order/cancel", (account, order), self._cancel),
-            Operation("Order/search", (account, *window), self._search),
-            Operation("Order/searchOpen", (account,), self._search_open),
-            Operation("Order/searchById", (account, order), self._by_id),
-            Operation("Order/v2/query", _query_members(), self._query),
+            Operation("Order/search", (account, *window), self._search, ("orders",)),
+            Operation("Order/searchOpen", (account,), self._search_open, ("orders",)),
+            Operation("Order/searchById", (account, order), self._by_id, ("order",)),
+            Operation("Order/v2/query", _query_members(), self._query, ("orders", "totalCount")),
         )
 
     def _place(self, call: Call) -> Row:
         account = owned(self._exchange, call)
         if account is None:
             return refusal(Refused(RefusalCode.ACCOUNT_NOT_FOUND), replies.PLACE, orderId=None)
-        bare = _bare_order(call.values)
-        contract = self._exchange.contract(bare.contract_id)
-        try:
-            order = bare if contract is None else self._priced(bare, call.values, contract)
-        except Malformed as fault:
-            refused = messages.rejected(str(fault))
-            result = self._exchange.refuse(account.id, bare, refused, call.at_ns)
-        else:
-            placed = self._exchange.place(account.id, order, call.at_ns)
-            if isinstance(placed, int):
-                return success(orderId=placed)
-            result = placed
-        return refusal(result, replies.PLACE, orderId=result.order_id)
+        order = _bare_order(call.values)
+        contract = self._exchange.contract(order.contract_id)
+        if contract is not None:
+            order = self._priced(order, call.values, contract)
+        placed = self._exchange.place(account.id, order, call.at_ns)
+        if isinstance(placed, int):
+            return success(orderId=placed)
+        return refusal(placed, replies.PLACE, orderId=placed.order_id)
 
     def _priced(self, bare: PlaceOrder, values: dict[str, Any], contract: SimContract) -> PlaceOrder:
-        """The order with the prices and brackets its type uses."""
-        limit = values["limitPrice"] if bare.type is OrderType.LIMIT else None
-        stop = values["stopPrice"] if bare.type is OrderType.STOP else None
-        trail = values["trailPrice"] if bare.type is OrderType.TRAILING_STOP else None
-        loss, profit = values["stopLossBracket"], values["takeProfitBracket"]
-        if values["side"] not in _SIDES:
-            raise Malformed("Invalid order side specified.")
-        if loss is not None and loss["type"] not in (_STOP, _TRAILING_STOP):
-            raise Malformed(messages.stop_loss_type(_type_name(loss["type"])))
-        if profit is not None and profit["type"] != _LIMIT:
-            raise Malformed(f"Invalid take profit type ({_type_name(profit['type'])})")
-        return PlaceOrder(
-            contract_id=bare.contract_id,
-            type=bare.type,
-            side=bare.side,
-            size=bare.size,
-            limit_ticks=ticks_of(limit, contract, messages.MISALIGNED_LIMIT),
-            stop_ticks=ticks_of(stop, contract, messages.MISALIGNED_STOP),
-            trail_ticks=self._trail_ticks(trail, contract),
-            tag=bare.tag,
-            stop_loss_ticks=None if loss is None else loss["ticks"],
-            stop_loss_is_trailing=loss is not None and loss["type"] == _TRAILING_STOP,
-            take_profit_ticks=None if profit is None else profit["ticks"],
-        )
+        """The order with the price its type uses, and with what the exchange cannot see is wrong with it."""
+        side = None if values["side"] in _SIDES else messages.INVALID_SIDE
+        bracket = _bracket_flaw(values["stopLossBracket"], values["takeProfitBracket"])
+        try:
+            ticks = self._price_ticks(bare.type, values, contract)
+        except Malformed as fault:
+            return msgspec.structs.replace(bare, flaws=Flaws(side, str(fault), bracket))
+        prices = {_PRICE_OF[bare.type]: ticks} if bare.type in _PRICE_OF else {}
+        if side is None and bracket is None:
+            return msgspec.structs.replace(bare, **prices)
+        return msgspec.structs.replace(bare, flaws=Flaws(side, None, bracket), **prices)
+
+    def _price_ticks(self, type_: OrderType, values: dict[str, Any], contract: SimContract) -> int | None:
+        match type_:
+            case OrderType.LIMIT:
+                return ticks_of(values["limitPrice"], contract, messages.MISALIGNED_LIMIT)
+            case OrderType.STOP:
+                return ticks_of(values["stopPrice"], contract, messages.MISALIGNED_STOP)
+            case OrderType.TRAILING_STOP:
+                return self._trail_ticks(values["trailPrice"], contract)
+            case _:
+                return None
 
     def _trail_ticks(self, trail: Decimal | None, contract: SimContract) -> int | None:
         """The distance the venue fixes: from the last price to the level sent."""
@@ -134,20 +143,15 @@ class OrderOperations:
         order = self._exchange.order(account.id, values["orderId"])
         if order is None:
             return refusal(Refused(RefusalCode.ORDER_NOT_FOUND), replies.MODIFY)
-        contract = self._exchange.contracts[order.contract_id]
-        is_trailing = order.type is OrderType.TRAILING_STOP
+        if order.status.is_terminal:
+            return failure(self._settings.modify_done_code)
+        name = _PRICE_OF.get(_type_to_change(order.type))
         try:
-            refused = self._exchange.modify(
-                account.id,
-                order.id,
-                call.at_ns,
-                size=values["size"],
-                limit_ticks=ticks_of(values["limitPrice"], contract, messages.MISALIGNED_LIMIT),
-                stop_ticks=ticks_of(values["stopPrice"], contract, messages.MISALIGNED_STOP),
-                trail_ticks=self._trail_ticks(values["trailPrice"], contract) if is_trailing else None,
-            )
+            ticks = self._price_ticks(_type_to_change(order.type), values, self._exchange.contracts[order.contract_id])
         except Malformed as fault:
-            refused = messages.rejected(str(fault))
+            return refusal(messages.rejected(str(fault)), replies.MODIFY)
+        prices = {} if name is None else {name: ticks}
+        refused = self._exchange.modify(account.id, order.id, call.at_ns, size=values["size"], **prices)
         return success() if refused is None else refusal(refused, replies.MODIFY)
 
     def _cancel(self, call: Call) -> Row:
@@ -155,7 +159,11 @@ class OrderOperations:
         if account is None:
             return refusal(Refused(RefusalCode.ACCOUNT_NOT_FOUND), replies.CANCEL)
         refused = self._exchange.cancel(account.id, call.values["orderId"], call.at_ns)
-        return success() if refused is None else refusal(refused, replies.CANCEL)
+        if refused is None:
+            return success()
+        if refused.code is RefusalCode.ORDER_NOT_FOUND and self._exchange.order(account.id, call.values["orderId"]):
+            return failure(self._settings.cancel_done_code)
+        return refusal(refused, replies.CANCEL)
 
     def _search(self, call: Call) -> Row:
         start_ns, end_ns = call.values["startTimestamp"], call.values["endTimestamp"]
@@ -182,15 +190,10 @@ class OrderOperations:
 
     def _query(self, call: Call) -> Row:
         values, wanted = call.values, call.values["filter"]
+        rows, offset = self._page(values)
         account = owned(self._exchange, Call(call.session, wanted, call.at_ns))
         if account is None:
             return failure(replies.ACCOUNT_NOT_FOUND, orders=None, totalCount=None)
-        size = _DEFAULT_PAGE if values["pageSize"] is None else values["pageSize"]
-        offset = values["pageOffset"] or 0
-        if not 1 <= size <= _LARGEST_PAGE or offset < 0:
-            raise binding.Unbindable(
-                {"pageSize": [f"Pages hold 1 to {_LARGEST_PAGE} orders, offsets are not negative."]}
-            )
         hits = [order for order in self._exchange.orders(account.id) if _passes(order, wanted)]
         is_by_id = values["sortBy"] == _BY_ID
         hits.sort(
@@ -198,7 +201,28 @@ class OrderOperations:
             reverse=values["sortDirection"] == _DESCENDING,
         )
         total = len(hits) if values["includeTotalCount"] else None
-        return success(orders=self._rows(hits[offset : offset + size]), totalCount=total)
+        return success(orders=self._rows(hits[offset : offset + rows]), totalCount=total)
+
+    def _page(self, values: dict[str, Any]) -> tuple[int, int]:
+        """How many orders a query wants and after how many.
+
+        Raises:
+            Unbindable: a page or an order that does not exist.
+        """
+        most, offset = self._settings.query_page_most, values["pageOffset"] or 0
+        rows = min(self._settings.query_page_rows, most) if values["pageSize"] is None else values["pageSize"]
+        errors = {
+            name: [f"The value '{values[name]}' is not valid."]
+            for name in ("sortBy", "sortDirection")
+            if values[name] not in (None, 0, 1)
+        }
+        if not 1 <= rows <= most:
+            errors["pageSize"] = [f"The field pageSize must be between 1 and {most}."]
+        if offset < 0:
+            errors["pageOffset"] = ["The field pageOffset must not be negative."]
+        if errors:
+            raise binding.Unbindable(errors)
+        return rows, offset * rows if self._settings.page_offset_counts_pages else offset
 
     def _rows(self, orders: Iterable[SimOrder]) -> list[Row]:
         contracts = self._exchange.contracts
@@ -207,6 +231,19 @@ class OrderOperations:
 
 def _type_name(number: int) -> str:
     return _TYPE_NAMES[number] if 0 <= number < len(_TYPE_NAMES) else str(number)
+
+
+def _bracket_flaw(loss: dict[str, int] | None, profit: dict[str, int] | None) -> str | None:
+    if loss is not None and loss["type"] not in (_STOP, _TRAILING_STOP):
+        return messages.stop_loss_type(_type_name(loss["type"]))
+    if profit is not None and profit["type"] != _LIMIT:
+        return messages.take_profit_type(_type_name(profit["type"]))
+    return None
+
+
+def _type_to_change(type_: OrderType) -> OrderType:
+    """Orders that joined the quote rest as limits and are moved like them."""
+    return OrderType.LIMIT if type_ in (OrderType.JOIN_BID, OrderType.JOIN_ASK) else type_
 
 
 def _query_members() -> tuple[binding.Member, ...]:
@@ -234,11 +271,15 @@ def _passes(order: SimOrder, wanted: dict[str, Any]) -> bool:
 
 
 def _bare_order(values: dict[str, Any]) -> PlaceOrder:
-    """The order without prices: what is recorded when its shape is refused."""
+    """The order without its price."""
+    loss, profit = values["stopLossBracket"], values["takeProfitBracket"]
     return PlaceOrder(
         contract_id=values["contractId"],
         type=_TYPES.get(values["type"], OrderType.UNKNOWN),
         side=_SIDES.get(values["side"], Side.BUY),
         size=values["size"],
         tag=values["customTag"],
+        stop_loss_ticks=None if loss is None else loss["ticks"],
+        stop_loss_is_trailing=loss is not None and loss["type"] == _TRAILING_STOP,
+        take_profit_ticks=None if profit is None else profit["ticks"],
     )

@@ -1,6 +1,7 @@
 """The envelope every operation answers with, and the error numbers, which mean something else on every endpoint."""
 
 from collections.abc import Mapping
+from enum import IntEnum
 
 from risk_manager.simulator.records import RefusalCode, Refused
 from risk_manager.simulator.server.shapes import Row
@@ -8,11 +9,26 @@ from risk_manager.simulator.server.shapes import Row
 ACCOUNT_NOT_FOUND = 1
 CONTRACT_NOT_FOUND = 1
 ORDER_NOT_FOUND = 1
-LOGIN_INVALID_CREDENTIALS = 3
-LOGIN_APP_NOT_FOUND = 4
+VALIDATE_EXPIRED = 3
 BARS_UNIT_INVALID = 2
 BARS_UNIT_NUMBER_INVALID = 3
 BARS_LIMIT_INVALID = 4
+
+
+class Login(IntEnum):
+    """Why a login is refused."""
+
+    USER_NOT_FOUND = 1
+    PASSWORD_VERIFICATION_FAILED = 2
+    INVALID_CREDENTIALS = 3
+    APP_NOT_FOUND = 4
+    APP_VERIFICATION_FAILED = 5
+    INVALID_DEVICE = 6
+    AGREEMENTS_NOT_SIGNED = 7
+    UNKNOWN_ERROR = 8
+    API_SUBSCRIPTION_NOT_FOUND = 9
+    API_KEY_AUTHENTICATION_DISABLED = 10
+
 
 Numbers = Mapping[RefusalCode, int]
 

@@ -6,17 +6,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import hdrs, web
 
 from risk_manager.simulator.exchange import Exchange
-from risk_manager.simulator.faults import Failure, Faults
+from risk_manager.simulator.faults import Answer, Failure, Faults
 from risk_manager.simulator.server.bars import BarStore
+from risk_manager.simulator.server.broadcast import Broadcast
+from risk_manager.simulator.server.distortion import BadLine, Distortion
 from risk_manager.simulator.server.endpoint import HubEndpoint
-from risk_manager.simulator.server.hubs import Broadcast, Hub
+from risk_manager.simulator.server.hubs import Hub
 from risk_manager.simulator.server.operations import AccountOperations, AuthOperations, CatalogOperations
 from risk_manager.simulator.server.orders import OrderOperations
-from risk_manager.simulator.server.rest import RestApi, unauthorized
+from risk_manager.simulator.server.replies import Login
+from risk_manager.simulator.server.rest import RestApi, bearer_token, unauthorized
 from risk_manager.simulator.server.settings import SimSettings
 from risk_manager.simulator.server.signalr import CLOSED_WITH_ERROR
 from risk_manager.simulator.server.times import http_date
 from risk_manager.simulator.server.tokens import Session, TokenMint
+from risk_manager.simulator.server.users import UserBook
 
 _API, _HUBS, _NEGOTIATE = "/api/", "/hubs/", "/negotiate"
 _SHUTDOWN_S = 1.0
@@ -49,14 +53,16 @@ class SimServer:
         self._now_ns = venue_clock or (lambda: exchange.now_ns)
         self._mint = TokenMint(self._settings.token_key, self._settings.token_lifetime_s, wall_clock)
         self._bars = BarStore()
+        rest = self._settings.rest
+        self._users = UserBook(users, rest.apps, rest.passwords)
         operations = (
-            AuthOperations(dict(users), self._mint),
+            AuthOperations(self._users, self._mint, rest),
             AccountOperations(exchange),
-            CatalogOperations(exchange, self._bars),
-            OrderOperations(exchange),
+            CatalogOperations(exchange, self._bars, rest),
+            OrderOperations(exchange, rest),
         )
         table = [operation for group in operations for operation in group.table()]
-        self._rest = RestApi(table, self._settings, self._now_ns)
+        self._rest = RestApi(table, self._settings, self._mint, self._now_ns)
         self._connection_numbers = itertools.count(1)
         self._broadcast = Broadcast(exchange, self._settings)
         self._endpoints = {
@@ -121,8 +127,16 @@ class SimServer:
         for each in self._hubs(hub):
             each.set_stalled(False)
 
-    def fail_next(self, path: str, failure: Failure, count: int = 1) -> None:
-        """Let the next `count` calls of a path (`Order/place`, `/hubs/user`, `/hubs/user/negotiate`) fail."""
+    def distort(self, line: BadLine | None, hub: str | None = None, *, seed: int = 0) -> None:
+        """Lose, double and delay events from now on; None repairs the line."""
+        for each in self._hubs(hub):
+            self._broadcast.distort(each, None if line is None else Distortion(line, seed))
+
+    def fail_next(self, path: str, failure: Failure | Answer, count: int = 1) -> None:
+        """Let the next `count` calls of a path (`Order/place`, `/hubs/user`, `/hubs/user/negotiate`) fail.
+
+        An `Answer` is for REST operations only.
+        """
         self.faults.fail_next(path, failure, count)
 
     def set_rest_delay(self, delay_s: float) -> None:
@@ -133,9 +147,20 @@ class SimServer:
         """Await `hold` before a call that places, changes or closes is carried out: latency in any time you like."""
         self._rest.hold = hold
 
-    def revoke_tokens(self) -> None:
-        """Refuse every token issued so far; open sockets stay, as at the venue."""
-        self._mint.revoke_all()
+    def revoke_tokens(self, user: str | None = None) -> None:
+        """Refuse every token issued so far, or those of one user; open sockets stay, as at the venue."""
+        if user is None:
+            self._mint.revoke_all()
+        else:
+            self._mint.revoke_user(self._users.user(user).name)
+
+    def refuse_logins(self, user: str, refusal: Login | None) -> None:
+        """Refuse a user's logins from now on, or take them again; tokens stay valid."""
+        self._users.user(user).refusal = refusal
+
+    def change_key(self, user: str, key: str) -> None:
+        """Give a user another API key; the old one is good for nothing, tokens got with it stay valid."""
+        self._users.user(user).key = key
 
     def set_token_lifetime(self, lifetime_s: int) -> None:
         """Let tokens issued from now on expire after so many real seconds."""
@@ -157,15 +182,16 @@ class SimServer:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path.lower()
-        failure = self.faults.take(path)
-        if failure is not None and not failure.is_executed:
-            return _failed(request, failure)
-        response = await self._route(request, path)
-        return response if failure is None else _failed(request, failure)
+        fault = self.faults.take(path)
+        if isinstance(fault, Failure):
+            if fault.is_executed:
+                await self._route(request, path)
+            return _failed(request, fault)
+        return await self._route(request, path, fault)
 
-    async def _route(self, request: web.Request, path: str) -> web.StreamResponse:
+    async def _route(self, request: web.Request, path: str, answer: Answer | None = None) -> web.StreamResponse:
         if path.startswith(_API):
-            return await self._rest.handle(request, path.removeprefix(_API).rstrip("/"), self._session(request))
+            return await self._rest.handle(request, path.removeprefix(_API).rstrip("/"), answer)
         name = path.removeprefix(_HUBS).rstrip("/").removesuffix(_NEGOTIATE)
         endpoint = self._endpoints.get(name) if path.startswith(_HUBS) else None
         if endpoint is None:
@@ -180,17 +206,17 @@ class SimServer:
 
     def _session(self, request: web.Request) -> Session | None:
         """Of the first token given: hubs also take it from the query, browsers even send it twice there."""
-        if request.path.lower().startswith(_HUBS):
-            for token in request.query.getall("access_token", []):
-                if token:
-                    return self._mint.session(token)
-        scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        return self._mint.session(token.strip()) if scheme.lower() == "bearer" else None
+        for token in request.query.getall("access_token", []):
+            if token:
+                return self._mint.session(token)
+        return self._mint.session(bearer_token(request))
 
     async def _stamp(self, request: web.Request, response: web.StreamResponse) -> None:
         """Headers every reply carries: the venue's own time, and what a browser needs for the hubs."""
         response.headers[hdrs.DATE] = http_date(self._now_ns())
         response.headers[hdrs.SERVER] = "Kestrel"
+        if isinstance(response, web.Response) and not response.body:
+            response.headers.pop(hdrs.CONTENT_TYPE, None)
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None:
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
@@ -204,4 +230,6 @@ class SimServer:
 def _failed(request: web.Request, failure: Failure) -> web.Response:
     if failure.status is None and request.transport is not None:
         request.transport.abort()
-    return web.Response(status=failure.status or 500)
+    headers = {} if failure.retry_after_s is None else {"Retry-After": str(failure.retry_after_s)}
+    status = failure.status or 500
+    return web.Response(status=status, body=failure.body, content_type=failure.content_type, headers=headers)

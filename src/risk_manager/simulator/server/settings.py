@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from risk_manager.simulator.server.limits import Window
+from risk_manager.simulator.server.rest_settings import RestSettings
+from risk_manager.simulator.server.stream_shapes import StreamShapes
 
 
 class SimSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,12 +17,19 @@ class SimSettings(msgspec.Struct, frozen=True, kw_only=True):
         token_lifetime_s: real seconds until a token expires.
         calls, bar_calls: the call budgets per user.
         retry_after_s: sent with a 429 when set.
+        rest: what the REST API's sources leave open.
         rest_delay_s: added before every REST reply.
         event_delays_s: by event name (`GatewayUserTrade`), how much later than the exchange it is sent.
         account_echoes_s: after how many seconds an account event is repeated, as the venue does.
+        stream: how hub events are wrapped.
         ping_s: pace of hub pings.   client_silence_s: patience with a client that has pinged before.
         handshake_s, negotiation_s: how long a connection may take to shake hands, and an unused negotiated id lives.
         oldest_handshake_version: 0 takes every client; 1 refuses those that say 0.
+        is_binding_lenient: hub methods take extra arguments and numbers written as strings.
+        refuses_foreign_accounts: subscribing to an account of somebody else, or of nobody, is an error; otherwise it
+            succeeds and delivers nothing.
+        names_unknown_methods: the error for an unknown method names it as such; otherwise it is the text that ASP.NET
+            Core's JSON protocol arrives at, where looking for the parameters fails first.
         inbound_bytes: largest record a client may send.
         queue_bytes: what one connection may fall behind before it is closed.
         slow_reader_s: how long a connection so closed has to read its last record before it is cut.
@@ -31,14 +40,19 @@ class SimSettings(msgspec.Struct, frozen=True, kw_only=True):
     calls: Window = Window(200, 60.0)
     bar_calls: Window = Window(50, 30.0)
     retry_after_s: int | None = None
+    rest: RestSettings = RestSettings()
     rest_delay_s: float = 0.0
     event_delays_s: Mapping[str, float] = {}
     account_echoes_s: tuple[float, ...] = (0.05, 0.4)
+    stream: StreamShapes = StreamShapes()
     ping_s: float = 15.0
     client_silence_s: float = 30.0
     handshake_s: float = 15.0
     negotiation_s: float = 15.0
     oldest_handshake_version: int = 0
+    is_binding_lenient: bool = False
+    refuses_foreign_accounts: bool = False
+    names_unknown_methods: bool = True
     inbound_bytes: int = 32_768
     queue_bytes: int = 1_048_576
     slow_reader_s: float = 5.0

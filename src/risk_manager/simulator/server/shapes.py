@@ -12,6 +12,7 @@ import msgspec
 from risk_manager.domain.order import OrderStatus, OrderType, Side
 from risk_manager.simulator.emissions import PrintHappened
 from risk_manager.simulator.records import SimAccount, SimContract, SimFill, SimOrder, SimPosition, Top
+from risk_manager.simulator.server.rest_settings import RestSettings
 from risk_manager.simulator.server.times import milli_time, rest_time, stream_time
 
 Row = dict[str, object]
@@ -41,6 +42,7 @@ ORDER_STATUSES = {
 FLAT, LONG, SHORT = 0, 1, 2
 UPDATE, DELETE = 1, 2
 CREATE = 0
+_ID_MEMBERS = frozenset({"id", "orderId", "accountId", "parentOrderId", "linkedOrderId"})
 
 _NANO_DIGITS = 9
 _MICRO_TICK_DIGITS = 15
@@ -166,6 +168,28 @@ def fill_row(fill: SimFill, contract: SimContract, stamp: Stamp = rest_time) -> 
         "voided": fill.is_voided,
         "orderId": fill.order_id,
     }
+
+
+def respelled(row: Row, settings: RestSettings) -> Row:
+    """A REST reply in the spelling that was asked for."""
+    if not settings.pads_decimals and not settings.writes_ids_as_text:
+        return row
+    return {key: _respelled(key, value, settings) for key, value in row.items()}
+
+
+def _respelled(key: str, value: object, settings: RestSettings) -> object:
+    match value:
+        case dict():
+            return {inner: _respelled(inner, each, settings) for inner, each in value.items()}
+        case list():
+            return [_respelled(key, each, settings) for each in value]
+        case msgspec.Raw() if settings.pads_decimals:
+            whole, _, fraction = bytes(value).partition(b".")
+            return msgspec.Raw(whole + b"." + fraction.ljust(_NANO_DIGITS, b"0"))
+        case int() if settings.writes_ids_as_text and key in _ID_MEMBERS:
+            return str(value)
+        case _:
+            return value
 
 
 def enveloped(action: int, row: Row) -> Row:

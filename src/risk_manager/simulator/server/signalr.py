@@ -13,6 +13,7 @@ PING = b'{"type":6}\x1e'
 HANDSHAKE_ACCEPTED = b"{}\x1e"
 CLOSED_WITH_ERROR = "Connection closed with an error."
 HANDSHAKE_TIMED_OUT = "Handshake was canceled."
+HANDSHAKE_FAILED = "An unexpected error occurred during connection handshake."
 NEWEST_VERSION = 2
 
 
@@ -28,6 +29,7 @@ class StreamingCall(msgspec.Struct, frozen=True):
     """A call that asks for a stream, which no method of this venue gives."""
 
     target: str
+    arguments: list[Any]
     invocation_id: str
 
 
@@ -98,9 +100,19 @@ def unknown_method(target: str) -> str:
     return f"Unknown hub method '{target}'"
 
 
-def binding_failed(target: str) -> str:
-    """Error text for arguments of the wrong number or type."""
-    return f"Failed to invoke '{target}' due to an error on the server."
+def binding_failed(target: str, detail: str | None = None) -> str:
+    """Error text for arguments of the wrong number or type.
+
+    Args:
+        detail: message of a hub exception, the only kind whose message reaches the client.
+    """
+    text = f"Failed to invoke '{target}' due to an error on the server."
+    return text if detail is None else f"{text} HubException: {detail}"
+
+
+def invocation_failed(target: str, detail: str) -> str:
+    """Error text for a method that raised a hub exception."""
+    return f"An unexpected error occurred invoking '{target}' on the server. HubException: {detail}"
 
 
 def not_streaming(target: str) -> str:
@@ -176,9 +188,7 @@ def parse(record: bytes) -> ClientMessage:
 
 
 def _invocation(message: dict[str, Any]) -> Invocation:
-    arguments = message.get("arguments")
-    if not isinstance(arguments, list):
-        raise ProtocolError("Missing required property 'arguments'.")
+    arguments = _arguments(message)
     invocation_id = message.get("invocationId")
     if invocation_id is not None and not isinstance(invocation_id, str):
         raise ProtocolError("Expected 'invocationId' to be a string.")
@@ -189,7 +199,14 @@ def _streaming_call(message: dict[str, Any]) -> StreamingCall:
     invocation_id = message.get("invocationId")
     if not isinstance(invocation_id, str) or not invocation_id:
         raise ProtocolError("Missing required property 'invocationId'.")
-    return StreamingCall(_target(message), invocation_id)
+    return StreamingCall(_target(message), _arguments(message), invocation_id)
+
+
+def _arguments(message: dict[str, Any]) -> list[Any]:
+    arguments = message.get("arguments")
+    if not isinstance(arguments, list):
+        raise ProtocolError("Missing required property 'arguments'.")
+    return arguments
 
 
 def _target(message: dict[str, Any]) -> str:

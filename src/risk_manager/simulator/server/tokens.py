@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,7 @@ class TokenMint:
         self._lifetime_s = lifetime_s
         self._wall_clock = wall_clock
         self._epoch = 0
+        self._user_epochs: dict[str, int] = {}
         self._issued = 0
         self._ended: set[str] = set()
 
@@ -45,7 +47,7 @@ class TokenMint:
         self._issued += 1
         claims = {
             f"{_IDENTITY}/nameidentifier": str(user_id),
-            f"{_IDENTITY}/sid": self.opaque_id(f"session {self._issued}"),
+            f"{_IDENTITY}/sid": self._session_id(),
             f"{_IDENTITY}/name": user,
             f"{_MICROSOFT}/role": "user",
             f"{_MICROSOFT}/authenticationmethod": "api-key",
@@ -54,22 +56,28 @@ class TokenMint:
             "exp": self._wall_clock() // NANOS_PER_SECOND + self._lifetime_s,
         }
         signed = _base64(_HEADER) + b"." + _base64(msgspec.json.encode(claims))
-        return (signed + b"." + self._signature(signed)).decode("ascii")
+        return (signed + b"." + self._signature(signed, user)).decode("ascii")
 
     def session(self, token: str) -> Session | None:
         """The session of a token; None when it is forged, expired, revoked or logged out."""
-        signed, _, signature = token.encode("utf-8").rpartition(b".")
-        if not hmac.compare_digest(signature, self._signature(signed)):
-            return None
-        claims = _claims(signed)
+        claims = self._genuine_claims(token)
         if claims is None or claims["exp"] * NANOS_PER_SECOND <= self._wall_clock():
             return None
         session = Session(claims[f"{_IDENTITY}/name"], claims[f"{_IDENTITY}/sid"])
         return None if session.id in self._ended else session
 
+    def is_expired(self, token: str) -> bool:
+        """Whether a token is one of ours that was good until its time ran out."""
+        claims = self._genuine_claims(token)
+        return claims is not None and claims["exp"] * NANOS_PER_SECOND <= self._wall_clock()
+
     def end(self, session: Session) -> None:
         """Log one session out; other tokens of the user stay valid."""
         self._ended.add(session.id)
+
+    def revoke_user(self, user: str) -> None:
+        """Refuse every token issued to a user so far."""
+        self._user_epochs[user] = self._user_epochs.get(user, 0) + 1
 
     def revoke_all(self) -> None:
         """Refuse every token issued so far."""
@@ -84,8 +92,20 @@ class TokenMint:
         digest = hmac.digest(self._key, b"id " + label.encode("utf-8"), hashlib.sha256)
         return _base64(digest[:16]).decode("ascii")
 
-    def _signature(self, signed: bytes) -> bytes:
-        key = self._key + b" %d" % self._epoch
+    def _session_id(self) -> str:
+        digest = hmac.digest(self._key, b"session %d" % self._issued, hashlib.sha256)
+        return str(uuid.UUID(bytes=digest[:16], version=4))
+
+    def _genuine_claims(self, token: str) -> dict[str, Any] | None:
+        signed, _, signature = token.encode("utf-8").rpartition(b".")
+        claims = _claims(signed)
+        user = None if claims is None else claims.get(f"{_IDENTITY}/name")
+        if not isinstance(user, str) or not hmac.compare_digest(signature, self._signature(signed, user)):
+            return None
+        return claims
+
+    def _signature(self, signed: bytes, user: str) -> bytes:
+        key = self._key + b" %d %d" % (self._epoch, self._user_epochs.get(user, 0))
         return _base64(hmac.digest(key, signed, hashlib.sha256))
 
 

@@ -1,0 +1,372 @@
+"""What others met in production, one row each: how it is brought about, and what it did to the time until flat.
+
+Numbers are those of the fault table this client is built to. A row returns the seconds from the moment the guard could
+act until the exchange's own books show what the rule demands.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from risk_manager.domain.order import Side
+from risk_manager.simulator.faults import Answer, Failure
+from risk_manager.simulator.server.distortion import BadLine
+from tests.faults.trial import OPEN_LOSS, REDUCED_TO_TWO, on_trial
+from tests.scenarios.stage import ES, Reduced
+
+AT_ONCE = 6
+CLOSE, REDUCE, CANCEL = "Position/closeContract", "Position/partialCloseContract", "Order/cancel"
+
+
+class Row(NamedTuple):
+    """One fault.
+
+    Attributes:
+        known: the number in the fault table; 0 where it has none.
+        bound_s: the most it may take.   is_long: takes minutes, so it is run by hand only.
+    """
+
+    known: int
+    fault: str
+    run: Callable[[], Awaitable[float]]
+    bound_s: float
+    is_long: bool
+
+
+ROWS: list[Row] = []
+
+
+def row(
+    known: int, fault: str, *, within_s: float = 2.0, is_long: bool = False
+) -> Callable[[Callable[[], Awaitable[float]]], None]:
+    def add(run: Callable[[], Awaitable[float]]) -> None:
+        ROWS.append(Row(known, fault, run, within_s, is_long))
+
+    return add
+
+
+async def measured(rows: list[Row]) -> list[tuple[Row, float | str]]:
+    """Each row with its seconds, or with what went wrong; several at a time, each with a gateway of its own."""
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(row: Row) -> tuple[Row, float | str]:
+        async with gate:
+            try:
+                return row, await row.run()
+            except AssertionError as error:
+                return row, str(error) or repr(error)
+
+    return await asyncio.gather(*(one(row) for row in rows))
+
+
+# -- nothing is wrong --------------------------------------------------------------------------------------------------
+
+
+@row(0, "no fault", within_s=1.0)
+async def calm() -> float:
+    async with on_trial() as trial:
+        trial.breaks()
+        return await trial.flat()
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+@row(4, "HTTP 200 says rejected, twice")
+async def rejected_with_200() -> float:
+    async with on_trial() as trial:
+        trial.server.fail_next(CLOSE, Answer(5, "Order rejected"), 2)
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(9, "a sized call is carried out and its answer lost", within_s=12.0)
+async def reduction_without_answer() -> float:
+    async with on_trial(REDUCED_TO_TWO) as trial:
+        trial.server.fail_next(REDUCE, Failure(None, is_executed=True))
+        trial.breaks()
+        took_s = await trial.holds(2)
+        await asyncio.sleep(9)
+        assert trial.net == 2, "reduced twice"
+        assert trial.asked(Reduced) == 1
+        return took_s
+
+
+@row(9, "a sized call is lost with its answer", within_s=12.0)
+async def reduction_lost() -> float:
+    async with on_trial(REDUCED_TO_TWO) as trial:
+        trial.server.fail_next(REDUCE, Failure(None))
+        trial.breaks()
+        took_s = await trial.holds(2)
+        await asyncio.sleep(1)
+        assert trial.net == 2
+        return took_s
+
+
+@row(29, "the venue cannot cancel an order that has just filled", within_s=3.0)
+async def cancel_unknown() -> float:
+    async with on_trial() as trial:
+        trial.rests(Side.BUY, 1, limit_ticks=trial.bid_ticks - 100)
+        trial.server.fail_next(CANCEL, Answer(5), 2)
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(30, "429 on the close, three times", within_s=5.0)
+async def too_many_calls() -> float:
+    async with on_trial() as trial:
+        trial.server.fail_next(CLOSE, Failure(429), 3)
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(31, "a list of positions is null", within_s=1.0)
+async def null_list() -> float:
+    async with on_trial() as trial:
+        trial.server.fail_next("Position/searchOpen", Answer(0, is_executed=True, drops_payload=True), 5)
+        trial.breaks()
+        took_s = await trial.flat()
+        await asyncio.sleep(1)
+        return took_s
+
+
+@row(35, "the close is accepted and nothing happens", within_s=5.0)
+async def accepted_without_effect() -> float:
+    async with on_trial() as trial:
+        trial.server.fail_next(CLOSE, Answer(0))
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(40, "500 on the close, which is carried out")
+async def server_error_executed() -> float:
+    async with on_trial() as trial:
+        trial.server.fail_next(CLOSE, Failure(500, is_executed=True))
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(40, "502 on the close, four times", within_s=5.0)
+async def bad_gateway() -> float:
+    async with on_trial() as trial:
+        trial.server.fail_next(CLOSE, Failure(502), 4)
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(41, "a partial close is refused without a word, twice", within_s=5.0)
+async def refused_without_a_word() -> float:
+    async with on_trial(REDUCED_TO_TWO) as trial:
+        trial.server.fail_next(REDUCE, Answer(6), 2)
+        trial.breaks()
+        return await trial.holds(2)
+
+
+@row(44, "a proxy answers with a page", within_s=5.0)
+async def html() -> float:
+    async with on_trial() as trial:
+        for path in (CLOSE, "Position/searchOpen", "Order/v2/query"):
+            trial.server.fail_next(path, Failure(200, body=b"<html>Just a moment...</html>"), 2)
+        trial.breaks()
+        return await trial.flat()
+
+
+# -- sessions ----------------------------------------------------------------------------------------------------------
+
+
+@row(15, "the token is refused in the middle")
+async def revoked() -> float:
+    async with on_trial() as trial:
+        trial.server.revoke_tokens()
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(16, "the hubs answer 403 and will not have us", within_s=5.0)
+async def hub_forbidden() -> float:
+    async with on_trial() as trial:
+        for hub in ("user", "market"):
+            trial.server.fail_next(f"/hubs/{hub}", Failure(403), 4)
+        trial.server.drop_connections()
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(43, "the venue logs the session out", within_s=5.0)
+async def logged_out() -> float:
+    async with on_trial() as trial:
+        trial.server.log_out()
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(24, "the venue lists the account no longer")
+async def account_gone() -> float:
+    async with on_trial() as trial:
+        trial.exchange.set_visible(trial.number, False, time.time_ns())
+        trial.breaks()
+        return await trial.flat()
+
+
+# -- streams -----------------------------------------------------------------------------------------------------------
+
+
+@row(17, "both hubs close with an error", within_s=5.0)
+async def closed_with_error() -> float:
+    async with on_trial() as trial:
+        trial.server.close_hubs()
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(17, "both hubs close for good", within_s=5.0)
+async def closed_for_good() -> float:
+    async with on_trial() as trial:
+        trial.server.close_hubs(allow_reconnect=False)
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(17, "the connections are cut", within_s=5.0)
+async def cut() -> float:
+    async with on_trial() as trial:
+        trial.server.drop_connections()
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(17, "both hubs stand silent: streams dead, REST alive", within_s=5.0)
+async def silent() -> float:
+    async with on_trial() as trial:
+        trial.server.stall()
+        trial.breaks()
+        took_s = await trial.flat()
+        trial.server.resume()
+        return took_s
+
+
+@row(18, "every event of the breach is lost", within_s=5.0)
+async def lost_events() -> float:
+    async with on_trial() as trial:
+        trial.server.distort(BadLine(lost=1.0), "user")
+        trial.breaks()
+        took_s = await trial.flat()
+        trial.server.distort(None, "user")
+        return took_s
+
+
+@row(19, "every event comes twice", within_s=1.0)
+async def doubled() -> float:
+    async with on_trial() as trial:
+        trial.server.distort(BadLine(doubled=1.0), "user")
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(20, "events overtake each other", within_s=1.0)
+async def shuffled() -> float:
+    async with on_trial() as trial:
+        trial.server.distort(BadLine(late=1.0, late_s=0.025), "user", seed=7)
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(20, "a line that loses, doubles and delays a fifth of everything", within_s=5.0)
+async def bad_line() -> float:
+    async with on_trial() as trial:
+        trial.server.distort(BadLine(lost=0.2, doubled=0.2, late=0.2, late_s=0.3), seed=11)
+        trial.breaks()
+        took_s = await trial.flat()
+        trial.server.distort(None)
+        return took_s
+
+
+@row(21, "quotes name only the side that has moved", within_s=1.0)
+async def sparse_quotes() -> float:
+    async with on_trial(OPEN_LOSS) as trial:
+        trial.trades(Side.BUY, 2)
+        await trial.until(lambda: len(trial.guard.engine.account.holdings) == 1, "the position known")
+        for _ in range(11):
+            trial.moves(-1)
+            await asyncio.sleep(0.01)
+        trial.counts()
+        trial.moves(-1)
+        return await trial.flat()
+
+
+# -- markets -----------------------------------------------------------------------------------------------------------
+
+
+@row(28, "the instrument is halted for three seconds", within_s=2.0)
+async def halted() -> float:
+    async with on_trial() as trial:
+        trial.breaks()
+        trial.exchange.set_halted(ES.id, True, time.time_ns())
+        await asyncio.sleep(3)
+        trial.exchange.set_halted(ES.id, False, time.time_ns())
+        trial.counts()
+        return await trial.flat()
+
+
+@row(7, "a stop of the trader's rests on after the close", within_s=2.0)
+async def orphan() -> float:
+    async with on_trial() as trial:
+        trial.trades(Side.BUY, 1)
+        trial.rests(Side.SELL, 1, stop_ticks=trial.bid_ticks - 8)
+        trial.breaks(4)
+        took_s = await trial.flat()
+        trial.moves(-20)
+        await asyncio.sleep(0.5)
+        assert trial.net == 0, "the stop opened a position"
+        return took_s
+
+
+@row(8, "a stop fills while the close is on its way", within_s=3.0)
+async def race() -> float:
+    async with on_trial() as trial:
+        gate = asyncio.Event()
+
+        async def hold() -> None:
+            await gate.wait()
+
+        trial.server.hold_orders(hold)
+        trial.trades(Side.BUY, 1)
+        trial.rests(Side.SELL, 5, stop_ticks=trial.bid_ticks - 8)
+        trial.breaks(4)
+        await asyncio.sleep(0.3)
+        trial.moves(-10)
+        gate.set()
+        trial.server.hold_orders(None)
+        took_s = await trial.flat()
+        await asyncio.sleep(1)
+        assert trial.net == 0
+        return took_s
+
+
+# -- REST --------------------------------------------------------------------------------------------------------------
+
+
+@row(0, "REST is dead for ten seconds while the position is being closed", within_s=5.0)
+async def rest_dead() -> float:
+    async with on_trial() as trial:
+        reads = ("Position/searchOpen", "Order/v2/query", "Trade/search", "Account/search", "Auth/validate")
+        for path in (CLOSE, CANCEL, *reads):
+            trial.server.fail_next(path, Failure(None), 1000)
+        trial.breaks()
+        await asyncio.sleep(10)
+        trial.server.faults.clear()
+        trial.counts()
+        return await trial.flat()
+
+
+@row(30, "four hundred orders rest, twice the calls of a minute", within_s=130.0, is_long=True)
+async def four_hundred_orders() -> float:
+    async with on_trial() as trial:
+        for number in range(400):
+            trial.rests(Side.BUY, 1, limit_ticks=trial.bid_ticks - 200 - number)
+        await trial.until(lambda: len(trial.guard.engine.account.orders) == 400, "the orders known")
+        trial.breaks()
+        took_s = await trial.holds(0)
+        assert took_s < 5, "the position waited for the orders"
+        return await trial.flat()
