@@ -7,10 +7,12 @@ import pytest
 
 from risk_manager.domain.actions import CancelOrder, ClosePosition
 from risk_manager.domain.events import AccountUpdated, ActionRejected, ConnectionChanged, Link, Refusal, SnapshotTaken
+from risk_manager.domain.finding import Release, Skipped, Unit, Warning
 from risk_manager.domain.lockout import LockoutKind, OnLock
 from risk_manager.domain.order import Side
+from risk_manager.domain.scope import ACCOUNT
 from risk_manager.rules import DailyRealizedLoss, OptionsInvalid, build_rule, options_of
-from risk_manager.rules.auth_loss_guard import AuthLossGuard
+from risk_manager.rules.auth_loss_guard import AuthLossGuard, Word
 from risk_manager.testing.events import DAY_NS, ES, HOUR_NS, SECOND_NS, START_NS, Scenario, micros
 from risk_manager.testing.guarded import Guarded
 
@@ -54,7 +56,7 @@ def test_locks_at_once_and_closes_everything() -> None:
     says(guarded, False)
     (breach,) = guarded.breaches
     assert (breach.code, breach.measured, breach.limit) == (BLOCKED, 0, 1)
-    assert ("reason", "the venue does not allow this account to trade") in breach.evidence
+    assert breach.evidence == (("can_trade", "false"), ("reason", "the venue does not allow this account to trade"))
     (lock,) = guarded.lockouts
     assert (lock.kind, lock.on_lock, lock.until_ns) == (LockoutKind.VENUE, OnLock.FLATTEN, None)
     assert [type(one) for one in guarded.actions if isinstance(one, ClosePosition | CancelOrder)] == [ClosePosition]
@@ -176,6 +178,24 @@ def test_ends_when_the_venue_has_said_yes_for_long_enough() -> None:
     assert (release.rule, release.reason) == ("auth_loss_guard", "the venue allows trading again")
 
 
+def test_remembers_since_when_the_venue_says_yes_until_the_lock_is_gone() -> None:
+    guarded = Guarded(rule(unlock_after_seconds=0))
+    own, venue = rule(), guarded.venue
+    word = Word(START_NS, "2025-01-15")
+    # Nothing is locked: there is nothing to wait for.
+    assert own.step(word, venue.account(), guarded.engine.account) == (Word(), ())
+    says(guarded, False)
+    (lock,) = guarded.lockouts
+    says(guarded, True)
+    account = guarded.engine.account
+    account.lockouts = (lock,)
+    assert own.step(word, venue.timer(), account) == (word, ())
+    taken = reads(guarded, 11)
+    account.lockouts = (lock,)
+    over = Release("auth_loss_guard", ACCOUNT, "the venue allows trading again")
+    assert own.step(word, taken, account) == (Word(), (over,))
+
+
 def test_a_no_in_between_starts_over() -> None:
     guarded = Guarded(rule())
     says(guarded, False)
@@ -251,7 +271,7 @@ def test_before_the_first_word_it_says_that_it_cannot_see() -> None:
     guarded.engine = type(guarded.engine)(guarded.settings)
     guarded.forget()
     light(guarded)
-    assert [skip.reason for skip in guarded.skipped] == ["account_record_missing"]
+    assert guarded.skipped == [Skipped("auth_loss_guard", "account_record_missing")]
     assert not is_locked(guarded)
 
 
@@ -322,7 +342,8 @@ def test_warns_when_the_account_is_gone_from_the_venues_list() -> None:
     for _ in range(3):
         reads(guarded, account=None, is_account_missing=True)
         light(guarded)
-    assert [warning.code for warning in guarded.warnings] == ["ACCOUNT_NOT_LISTED"]
+    not_listed = Warning("auth_loss_guard", "ACCOUNT_NOT_LISTED", 0, 1, Unit.NONE, ACCOUNT, (("account", "1001"),))
+    assert guarded.warnings == [not_listed]
     assert (guarded.codes, guarded.lockouts) == ([], ())
     reads(guarded)
     reads(guarded, account=None, is_account_missing=True)
@@ -375,3 +396,23 @@ def test_refuses_what_makes_no_sense(options: dict[str, object], option: str) ->
     with pytest.raises(OptionsInvalid) as caught:
         rule(**options)
     assert option in [fault.option for fault in caught.value.faults]
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (
+            {"check_on_startup": False},
+            "check_on_startup: must be true: what the venue forbids is forbidden from the start",
+        ),
+        ({"on_missing_field": "lock"}, "on_missing_field: must be ignore: what the venue said last holds"),
+        (
+            {"action": "alert", "close_positions": False},
+            "close_positions: is about a lock; an alert does nothing to the account",
+        ),
+    ],
+)
+def test_says_what_is_to_be_corrected(options: dict[str, object], fault: str) -> None:
+    with pytest.raises(OptionsInvalid) as refused:
+        rule(**options)
+    assert str(refused.value) == f"auth_loss_guard.{fault}"

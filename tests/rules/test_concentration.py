@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from risk_manager.domain.actions import ClosePosition, ReducePosition
 from risk_manager.domain.contract import Contract
-from risk_manager.domain.finding import Unit
+from risk_manager.domain.finding import Breach, Gauge, Skipped, Unit
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.rules import OptionsInvalid, build_rule
+from risk_manager.rules._base import UNBOUNDED, Slack
 from risk_manager.rules.concentration import Concentration
 from risk_manager.testing.events import CL, CONTRACTS, ES, ES_JUNE, MES, MNQ, NQ, Scenario
 from risk_manager.testing.guarded import Guarded
@@ -212,9 +213,65 @@ def test_a_restart_in_breach_reports_nothing_anew() -> None:
     assert guarded.codes == []
 
 
-def test_shows_the_largest_share() -> None:
-    assert [(one.used, one.limit) for one in holding((MNQ, 3), (MES, 2)).gauges] == [(6000, 6000)]
-    assert [(one.used, one.limit) for one in holding((MNQ, 4)).gauges] == [(0, 6000)]
+@pytest.mark.parametrize(
+    ("positions", "used"), [([(MNQ, 3), (MES, 2)], 6000), ([(MNQ, 4), (MES, 1)], 8000), ([(MNQ, 4)], 0), ([], 0)]
+)
+def test_shows_the_largest_share(positions: list[tuple[Contract, int]], used: int) -> None:
+    guarded = holding(*positions, action="alert")
+    assert guarded.gauges == [Gauge("largest share", used, 6000, Unit.BASIS_POINTS)]
+
+
+def test_says_how_it_came_to_the_share() -> None:
+    guarded = holding((NQ, 1), (MNQ, 6), action="flatten", **VALUE)
+    assert guarded.breaches == [
+        Breach(
+            "concentration",
+            "CONCENTRATION",
+            6250,
+            6000,
+            Unit.BASIS_POINTS,
+            ACCOUNT,
+            evidence=(
+                ("largest", "NQ"),
+                ("metric", "notional"),
+                ("MNQ", "252000 USD"),
+                ("NQ", "420000 USD"),
+                ("total", "672000 USD"),
+            ),
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("positions", "options", "room"),
+    [
+        ([], {}, UNBOUNDED),
+        # A sixteenth of an NQ's 84,000 ticks is 5,250, five dollars each. With so much more it is worth 446,250.
+        ([(NQ, 1)], {"min_total": 446_251}, 26_250_000_000),
+        ([(NQ, 1)], {"min_total": 446_250}, 6_560_000_000),
+        ([(NQ, 1)], {"min_total": 420_001}, None),
+        # 59.2 %: 62.1 at worst after a sixteenth, 59.9 after a sixty-fourth (362 of the ES's 23,200 ticks).
+        ([(NQ, 1), (ES, -1)], {"max_pct": 63}, 18_125_000_000),
+        ([(NQ, 1), (ES, -1)], {"max_pct": 62}, 4_525_000_000),
+        ([(NQ, 1), (ES, -1)], {"max_pct": 60}, 4_525_000_000),
+        # 17 x 10 to 15 x 2 is exactly 85 %.
+        ([(NQ, 1), (MNQ, 2)], {"max_pct": 85}, 5_250_000_000),
+        ([(NQ, 1), (MNQ, 2)], {"max_pct": 84}, 1_312_000_000),
+    ],
+)
+def test_need_not_look_again_before_prices_have_moved(
+    positions: list[tuple[Contract, int]], options: dict[str, Any], room: int | None
+) -> None:
+    guarded = holding(*positions, **{**VALUE, **options})
+    own = rule(**{**VALUE, **options})
+    assert own.slack(None, guarded.engine.account) == (None if room is None else Slack(room, room))
+
+
+def test_has_to_look_while_a_price_is_missing() -> None:
+    guarded = holding((NQ, 1), (ES, 1), quoted=False, **VALUE)
+    guarded.feed(guarded.venue.quote(ES, 5800))
+    assert rule(**{**VALUE, "max_pct": 99}).slack(None, guarded.engine.account) is None
+    assert guarded.skipped[-1] == Skipped("concentration", f"quote_missing {NQ.id}")
 
 
 # -- options -----------------------------------------------------------------------------------------------------------
@@ -237,6 +294,20 @@ def test_refuses_what_makes_no_sense(options: dict[str, object], option: str) ->
     with pytest.raises(OptionsInvalid) as caught:
         rule(**options)
     assert option in [fault.option for fault in caught.value.faults]
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"metric": "margin"}, "metric: cannot be margin: the venue tells no margins; use contracts or notional"),
+        ({"groups": {"index": ["ES"]}}, "groups.index: needs two products or more"),
+        ({"groups": {"a": ["ES", "NQ"], "b": ["EP", "CL"]}}, "groups.b: EP is in a already"),
+    ],
+)
+def test_says_what_is_to_be_corrected(options: dict[str, object], fault: str) -> None:
+    with pytest.raises(OptionsInvalid) as refused:
+        rule(**options)
+    assert str(refused.value) == f"concentration.{fault}"
 
 
 def test_needs_its_two_numbers() -> None:

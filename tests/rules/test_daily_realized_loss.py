@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from risk_manager.domain.actions import CancelOrder, ClosePosition
-from risk_manager.domain.finding import Unit
+from risk_manager.domain.finding import Release, Unit
 from risk_manager.domain.lockout import OnLock
 from risk_manager.domain.order import Side
 from risk_manager.domain.scope import ACCOUNT
@@ -232,6 +232,14 @@ class TestLock:
         assert len(guarded.lockouts) == 1
         guarded.feed(guarded.venue.voided(*loss))
         assert len(guarded.lockouts) == 0
+
+    def test_is_released_by_the_rule_that_set_it(self) -> None:
+        guarded = Guarded(rule())
+        loss = guarded.venue.result(-500)
+        guarded.feed(loss, guarded.venue.voided(*loss))
+        found = rule(unlock_if_recovered=True).step(None, guarded.venue.timer(), guarded.engine.account)[1]
+        assert found == (Release("daily_realized_loss", ACCOUNT, "recovered"),)
+        assert rule().step(None, guarded.venue.timer(), guarded.engine.account)[1] == ()
 
     def test_does_not_end_for_a_recovery_that_only_hides_an_unpriced_position(self) -> None:
         guarded = Guarded(rule(unlock_if_recovered=True))

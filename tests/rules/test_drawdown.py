@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from risk_manager.domain.finding import Breach
+from risk_manager.domain.finding import Breach, Gauge, Unit, Warning
+from risk_manager.domain.scope import ACCOUNT
 from risk_manager.engine import Engine
 from risk_manager.rules import OptionsInvalid, build_rule, build_rules
 from risk_manager.rules.drawdown import Drawdown, Mode, Water
@@ -463,7 +464,9 @@ def test_a_deposit_buys_no_room_and_is_said() -> None:
     venue.wait(2)
     guarded.feed(venue.account())
     (warning,) = guarded.warnings
-    assert (warning.code, warning.measured) == ("BALANCE_UNEXPLAINED", micros(5000))
+    evidence = (("balance", "55000.00"), ("amount", "5000.00"))
+    code = "BALANCE_UNEXPLAINED"
+    assert warning == Warning("drawdown", code, micros(5000), 0, Unit.MICROS, ACCOUNT, evidence)
     guarded.feed(venue.result(-2000))
     assert guarded.codes == ["DRAWDOWN"]
 
@@ -525,6 +528,47 @@ def test_goes_on_after_a_restart_with_its_mark() -> None:
     assert floor(guarded) == 49_500
 
 
+def test_wants_to_look_again_when_the_balance_can_be_believed() -> None:
+    guarded = guarded_by(COMBINE)
+    # Two seconds after the snapshot that told it.
+    assert guarded.engine.next_deadline_ns() == START_NS + 2_002_000_000
+    guarded.feed(guarded.venue.timer(after_s=2))
+    assert guarded.engine.next_deadline_ns() is None
+
+
+def test_says_how_it_came_to_the_breach() -> None:
+    guarded = guarded_by(COMBINE)
+    venue = guarded.venue
+    guarded.feed(venue.buys(ES, 1, 5800), venue.quote(ES, 5790), venue.result(-1500))
+    assert guarded.breaches == [
+        Breach(
+            "drawdown",
+            "DRAWDOWN",
+            micros(48_000),
+            micros(48_000),
+            Unit.MICROS,
+            ACCOUNT,
+            evidence=(
+                ("mode", "eod_trailing"),
+                ("mark", "50000.00"),
+                ("floor", "48000.00"),
+                ("balance", "48500.00"),
+                ("unrealized", "-500.00"),
+            ),
+        )
+    ]
+
+
+@pytest.mark.parametrize("pause_s", [0, 3])
+def test_daily_trailing_forgets_a_mark_that_was_certain(pause_s: int) -> None:
+    guarded = settled({"max_drawdown": 500, "mode": "daily_trailing"})
+    venue = guarded.venue
+    guarded.feed(venue.result(1200), venue.timer(after_s=pause_s), venue.account())
+    assert floor(guarded) == 50_700
+    closes_at(guarded, 51_000)
+    assert floor(guarded) == 50_500
+
+
 def test_daily_trailing_forgets_the_mark_with_the_day() -> None:
     guarded = guarded_by({"max_drawdown": 500, "mode": "daily_trailing"})
     guarded.feed(guarded.venue.result(1200), guarded.venue.account())
@@ -560,7 +604,7 @@ def test_shows_how_much_of_the_drawdown_is_used() -> None:
     closes_at(guarded, 51_000)
     guarded.feed(guarded.venue.result(-500))
     (gauge,) = guarded.gauges
-    assert (gauge.used, gauge.limit) == (micros(500), micros(2000))
+    assert gauge == Gauge("drawdown", micros(500), micros(2000), Unit.MICROS)
 
 
 def test_knows_nothing_before_the_venue_has_told_the_balance() -> None:
@@ -569,21 +613,64 @@ def test_knows_nothing_before_the_venue_has_told_the_balance() -> None:
     assert Breach not in rule.listens_to
 
 
+BALANCES = {"max_drawdown": 2000, "starting_balance": 50_000}
+DAILY = {"max_drawdown": 2000, "mode": "daily_trailing"}
+FLOOR = {"from_day": "2026-03-02", "floor": 1}
+RESTART = {"from_day": "2026-03-02", "starting_balance": 1}
+NO_DATE = 'must be a quoted date such as "2026-03-02"'
+NO_ALERT = "lockout: an alert does nothing to the account; choose flatten to lock it"
+ANEW = "mode: daily_trailing begins anew every day: no lock_at, floors or restarts"
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"max_drawdown": 0}, "max_drawdown: must be above 0, not 0"),
+        ({**BALANCES, "trigger_at": 52_000}, "trigger_at: needs lock_at: where the floor is to stand from then on"),
+        (
+            {**BALANCES, "trigger_at": "49999.99", "lock_at": 50_000},
+            "trigger_at: is below lock_at: the account would be below the floor at once",
+        ),
+        (
+            {**BALANCES, "lock_at": "47999.99", "restarts": [RESTART]},
+            "lock_at: is below where the floor begins; is it written in the other frame?",
+        ),
+        (
+            {"max_drawdown": 2000, "frame": "profit"},
+            "starting_balance: is missing: what does the venue show at a profit of 0?",
+        ),
+        ({**DAILY, "lock_at": 50_000}, ANEW),
+        ({**DAILY, "floors": [FLOOR]}, ANEW),
+        ({**DAILY, "restarts": [RESTART]}, ANEW),
+        ({**BALANCES, "floors": [{**FLOOR, "from_day": "2.3.2026"}]}, f"floors[0].from_day: {NO_DATE}"),
+        ({**BALANCES, "floors": [FLOOR, {**FLOOR, "from_day": "2026-3-2"}]}, f"floors[1].from_day: {NO_DATE}"),
+        ({**BALANCES, "restarts": [{**RESTART, "from_day": "2026-03-0x"}]}, f"restarts[0].from_day: {NO_DATE}"),
+        ({**BALANCES, "restarts": [{**RESTART, "from_day": "2026-03-0\u0663"}]}, f"restarts[0].from_day: {NO_DATE}"),
+        ({**BALANCES, "action": "alert", "lockout": "15m"}, NO_ALERT),
+        ({**BALANCES, "action": "alert", "lock_until_changed": True}, NO_ALERT),
+        ({**BALANCES, "lock_until_changed": True, "lockout": "15m"}, "lockout: has no meaning with lock_until_changed"),
+    ],
+)
+def test_refuses_options_that_make_no_sense(options: dict[str, object], fault: str) -> None:
+    with pytest.raises(OptionsInvalid) as refused:
+        guarded_by(options)
+    assert str(refused.value) == f"drawdown.{fault}"
+
+
+def test_refuses_an_option_it_does_not_know() -> None:
+    with pytest.raises(OptionsInvalid, match=r"drawdown\.max_loss: is not known"):
+        guarded_by({**BALANCES, "max_loss": 3})
+
+
 @pytest.mark.parametrize(
     "options",
     [
-        {"max_drawdown": 0},
-        {"max_drawdown": 2000, "trigger_at": 52_000},
-        {"max_drawdown": 2000, "trigger_at": 49_000, "lock_at": 50_000},
-        {"max_drawdown": 2000, "frame": "profit"},
-        {"max_drawdown": 2000, "mode": "daily_trailing", "lock_at": 50_000},
-        {"max_drawdown": 2000, "floors": [{"from_day": "2.3.2026", "floor": 1}]},
-        {"max_drawdown": 2000, "action": "alert", "lockout": "15m"},
-        {"max_drawdown": 2000, "lock_until_changed": True, "lockout": "15m"},
-        {"max_drawdown": 2000, "lock_until_changed": True, "action": "alert"},
-        {"max_drawdown": 2000, "max_loss": 3},
+        {**BALANCES, "trigger_at": 50_000, "lock_at": 50_000},
+        {**BALANCES, "lock_at": 48_000},
+        {"max_drawdown": 2000, "lock_at": 10},
+        {**BALANCES, "action": "alert"},
+        {**BALANCES, "lock_until_changed": True},
     ],
 )
-def test_refuses_options_that_make_no_sense(options: dict[str, object]) -> None:
-    with pytest.raises(OptionsInvalid):
-        guarded_by(options)
+def test_takes_options_at_the_edge_of_sense(options: dict[str, object]) -> None:
+    assert build_rule(Drawdown, options).max_drawdown_micros == micros(2000)

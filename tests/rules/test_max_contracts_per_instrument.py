@@ -6,7 +6,7 @@ import pytest
 
 from risk_manager.domain.actions import ClosePosition, ReducePosition
 from risk_manager.domain.contract import Contract
-from risk_manager.domain.finding import AtMost
+from risk_manager.domain.finding import AtMost, Breach, Gauge, Skipped, Unit
 from risk_manager.domain.scope import Scope
 from risk_manager.rules import MaxContractsPerInstrument, OptionsInvalid, build_rule
 from risk_manager.testing.events import CL, ES, ES_JUNE, MES, MNQ, NQ, Scenario
@@ -48,12 +48,15 @@ def test_allows_the_limit_of_a_product_and_takes_off_what_is_above(
     targets: dict[Contract, int],
 ) -> None:
     guarded = holding(Guarded(rule()), *((product, net * sign) for product, net in positions))
+    assert guarded.skipped == []
     if scope is None:
         assert guarded.findings == []
         return
     (breach,) = guarded.breaches
     assert (breach.code, breach.scope, breach.measured) == ("MAX_CONTRACTS_PER_INSTRUMENT", Scope(root=scope), held)
     assert breach.targets == tuple(AtMost(product.id, size) for product, size in targets.items())
+    own = [(product, net) for product, net in positions if product.root == scope]
+    assert breach.evidence == tuple(sorted((product.name, f"{net * sign:+d}") for product, net in own))
 
 
 def test_reduces_with_a_sized_close_and_closes_what_is_forbidden_without_a_size() -> None:
@@ -99,7 +102,8 @@ def test_keeps_micro_and_mini_apart() -> None:
 )
 def test_treats_products_without_a_limit_as_told(options: dict[str, Any], allowed: int | None) -> None:
     if allowed is None:
-        assert holding(Guarded(rule(**options)), (CL, 99)).findings == []
+        guarded = holding(Guarded(rule(**options)), (CL, 99))
+        assert (guarded.findings, guarded.skipped) == ([], [])
         return
     if allowed:
         assert holding(Guarded(rule(**options)), (CL, allowed)).findings == []
@@ -116,14 +120,26 @@ class TestContractTheVenueHasNotDescribed:
     def test_is_recognized_by_the_venues_root_in_its_id(self) -> None:
         guarded = self.guarded(limits={"NQ": 1})
         guarded.feed(guarded.venue.position(NQ, 2))  # CON.F.US.ENQ.H25
-        assert [breach.measured for breach in guarded.breaches] == [2]
+        assert [(breach.measured, breach.scope) for breach in guarded.breaches] == [(2, Scope(contract_id=NQ.id))]
+        assert guarded.breaches[0].evidence == ((NQ.id, "+2"),)
         assert guarded.skipped == []
 
     def test_is_given_the_benefit_of_the_doubt_while_its_record_may_be_on_its_way(self) -> None:
         guarded = self.guarded(limits={"ES": 2, "MNQ": 10})
         guarded.feed(guarded.venue.position(CL, 10))
         assert guarded.breaches == []
-        assert [skip.reason for skip in guarded.skipped] == [f"contract_unknown {CL.id}"]
+        assert guarded.skipped == [Skipped("max_contracts_per_instrument", f"contract_unknown {CL.id}")]
+
+    def test_is_let_be_where_any_number_of_others_is_allowed(self) -> None:
+        guarded = self.guarded(limits={"ES": 2}, unknown_symbol_action="allow")
+        guarded.feed(guarded.venue.position(CL, 99))
+        assert guarded.findings == []
+        assert guarded.gauges == []
+
+    def test_is_shown_against_the_limit_it_is_given(self) -> None:
+        guarded = self.guarded(limits={"ES": 2, "MNQ": 10})
+        guarded.feed(guarded.venue.position(CL, 3))
+        assert guarded.gauges == [Gauge(f"{CL.id} contracts", 3, 10, Unit.CONTRACTS)]
 
     def test_is_enforced_at_once_where_every_limit_is_broken(self) -> None:
         guarded = self.guarded(limits={"ES": 2, "MNQ": 10})
@@ -133,8 +149,15 @@ class TestContractTheVenueHasNotDescribed:
     def test_counts_as_unknown_after_ten_seconds(self) -> None:
         guarded = self.guarded()
         guarded.feed(guarded.venue.position(CL, 1))
-        guarded.venue.wait(10.1)
+        opened_ns = guarded.venue.now_ns
+        guarded.forget()
+        guarded.venue.now_ns = opened_ns + 10_000_000_000 - 2_000_000
         guarded.feed(guarded.venue.snapshot())
+        assert (guarded.breaches, guarded.skipped) == ([], [])
+        guarded.feed(guarded.venue.snapshot())
+        assert guarded.skipped == []
+        _, found = rule().step(None, guarded.venue.timer(), guarded.engine.account)
+        assert [type(one) for one in found] == [Breach]
         assert [breach.targets for breach in guarded.breaches] == [(AtMost(CL.id, 0),)]
 
     def test_is_let_be_once_the_venue_says_what_it_is(self) -> None:
@@ -210,3 +233,10 @@ def test_refuses_options_that_make_no_sense(options: dict[str, Any], faults: lis
 def test_understands_older_spellings() -> None:
     old = build_rule(MaxContractsPerInstrument, {"instrument_limits": {"ES": 2}, "action": "close_all"})
     assert old == build_rule(MaxContractsPerInstrument, {"limits": {"ES": 2}, "enforcement": "close_all"})
+
+
+def test_says_what_it_was_told_to_do_with_other_products() -> None:
+    with pytest.raises(OptionsInvalid) as refused:
+        rule(unknown_symbol_action="ask")
+    expected = "must be block, allow or allow_with_limit:N, such as 1, not 'ask'"
+    assert str(refused.value) == f"max_contracts_per_instrument.unknown_symbol_action: {expected}"

@@ -562,6 +562,8 @@ def test_two_accounts_do_not_share_a_clock() -> None:
     [
         ({}, 30, None),
         ({"grace_period_seconds": 300, "require_within_seconds": 60}, 300, 60),
+        ({"grace_period_ms": 300_000, "require_within_seconds": 60}, 300, 60),
+        ({"grace_period": "5m", "require_within_seconds": 60}, 300, 60),
         ({"require_within_seconds": 60}, 60, None),
         ({"grace_period": "2m"}, 120, None),
         ({"grace_seconds": 10}, 10, None),

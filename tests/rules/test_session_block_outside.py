@@ -13,7 +13,7 @@ from risk_manager.domain.actions import CancelOrder, ClosePosition, ReducePositi
 from risk_manager.domain.calendar import EMPTY
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import TimerFired
-from risk_manager.domain.finding import Breach
+from risk_manager.domain.finding import Breach, Skipped
 from risk_manager.domain.lockout import LockoutKind, OnLock
 from risk_manager.domain.order import OrderStatus, Side
 from risk_manager.domain.scope import ACCOUNT, Scope
@@ -505,7 +505,7 @@ def test_says_what_it_cannot_see_without_a_calendar() -> None:
     engine = Engine(msgspec.structs.replace(one.settings, calendar=EMPTY))
     one.venue.buys(ES, 1, 100)
     decision = engine.receive(one.venue.snapshot())
-    assert [skip.reason for skip in decision.skipped] == ["time zone America/New_York unknown"]
+    assert decision.skipped == (Skipped("session_block_outside", "time zone America/New_York unknown"),)
     assert decision.findings == ()
 
 
@@ -580,7 +580,8 @@ def test_warns_before_the_calendar_ends(at: str, codes: list[str], left_days: li
     buy(one)
     assert [warning.code for warning in one.warnings] == codes
     assert [warning.measured for warning in one.warnings] == left_days
-    assert dict(one.warnings[0].evidence)["market"] == "cme_equity" if codes else True
+    evidence = (("market", "cme_equity"), ("covers_until", "Sat 2028-01-01 00:00:00"))
+    assert [warning.evidence for warning in one.warnings] == [evidence] * len(codes)
 
 
 def test_a_stale_calendar_is_read_strictly() -> None:

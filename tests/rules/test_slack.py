@@ -18,7 +18,7 @@ from risk_manager.domain.events import Event, QuoteUpdated
 from risk_manager.domain.finding import Finding, Gauge
 from risk_manager.engine import Engine
 from risk_manager.rules import RULES, DailyLossRule, DailyUnrealizedLossRule, Rule, build_rules, warned
-from risk_manager.rules._base import UNBOUNDED, Demand, Remedy, Slack
+from risk_manager.rules._base import UNBOUNDED, Demand, Remedy, Slack, slack_of
 from risk_manager.rules.daily_realized_loss import DailyRealizedLoss
 from risk_manager.testing.events import CL, ES, MES, MNQ, START_NS, Scenario
 from risk_manager.testing.guarded import Guarded
@@ -234,6 +234,7 @@ def test_a_rule_without_slack_is_shown_every_quote() -> None:
             return None, ()
 
     guarded = Guarded(DailyLossRule(limit=500), Curious())
+    assert slack_of(Curious(), None, guarded.engine.account) is None
     guarded.feed(guarded.venue.buys(ES, 1, 5800))
     shown.clear()
     guarded.feed([guarded.venue.quote(ES, 5800) for _ in range(5)])

@@ -1,5 +1,6 @@
 """RULE-011: no trading in certain products."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -7,14 +8,23 @@ import pytest
 
 from risk_manager.domain.actions import CancelOrder, ClosePosition
 from risk_manager.domain.contract import Contract
+from risk_manager.domain.finding import Breach, Release, Skipped, Unit
 from risk_manager.domain.lockout import OnLock
 from risk_manager.domain.order import OrderStatus, Side
 from risk_manager.domain.scope import Scope
 from risk_manager.rules import OptionsInvalid, SymbolBlocks, SymbolBlocksRule
-from risk_manager.testing.events import CL, CONTRACTS, ES, ES_JUNE, MES, MNQ, NQ, Scenario
+from risk_manager.rules.symbol_blocks import _forbidden
+from risk_manager.testing.events import CL, CONTRACTS, ES, ES_JUNE, MES, MNQ, NQ, Scenario, contract
 from risk_manager.testing.guarded import Guarded
 
 BY_NAME = {one.name: one for one in CONTRACTS}
+
+
+@pytest.fixture(autouse=True)
+def _no_verdict_of_an_earlier_test() -> Iterator[None]:
+    _forbidden.cache_clear()
+    yield
+    _forbidden.cache_clear()
 
 
 def rule(*blocked: str, **options: Any) -> SymbolBlocks:
@@ -81,11 +91,25 @@ def test_forbids_everything_that_is_not_on_a_list_of_what_is_allowed(options: di
     assert found == set(forbidden.split())
 
 
+def test_a_product_of_which_one_expiry_is_allowed_is_forbidden_by_its_other_expiries() -> None:
+    guarded = Guarded(rule(allowed_symbols=["ESH5"]))
+    guarded.feed(guarded.venue.buys(ES_JUNE, 1, 5850), guarded.venue.buys(NQ, 1, 21_000))
+    assert [breach.scope for breach in guarded.breaches] == [Scope(contract_id=ES_JUNE.id), Scope(root="NQ")]
+
+
+def test_an_x_is_a_letter_like_any_other() -> None:
+    venue = Scenario()
+    venue.contracts = (russell := contract("RTY", "0.1", "5", "RTX"),)
+    guarded = Guarded(rule("RTX"), venue=venue)
+    guarded.feed(venue.buys(russell, 1, 2000))
+    assert closed(guarded) == [russell.id]
+
+
 def test_cancels_the_orders_and_closes_the_position_and_locks_the_product() -> None:
     guarded = Guarded(rule("CL"))
     venue = guarded.venue
     guarded.feed(venue.buys(ES, 1, 5800), venue.order(ES, Side.BUY, 1, limit=5700, order_id="es"))
-    assert guarded.findings == []
+    assert (guarded.findings, guarded.skipped) == ([], [])
     guarded.feed(venue.order(CL, Side.BUY, 2, limit=70, order_id="cl"))
     assert cancelled(guarded) == ["cl"]
     (lockout,) = guarded.lockouts
@@ -160,6 +184,51 @@ class TestRelease:
         guarded.feed(guarded.venue.snapshot())
         assert guarded.lockouts == ()
 
+    @pytest.mark.parametrize(
+        ("blocked", "after", "is_locked"),
+        [
+            (("CL",), ("F.US.CLE",), True),  # another name, which only the contract's record knows
+            (("CL",), ("ES",), False),
+            (("ESM5",), ("CON.F.US.EP.M25",), True),
+            (("ESM5",), ("ES",), False),  # then it is the product that is locked, and not this contract
+        ],
+    )
+    def test_looks_at_the_records_of_what_is_locked(
+        self, blocked: tuple[str, ...], after: tuple[str, ...], is_locked: bool
+    ) -> None:
+        guarded = Guarded(rule(*blocked))
+        product = CL if blocked == ("CL",) else ES_JUNE
+        guarded.feed(guarded.venue.buys(product, 1, 70), guarded.venue.closes(product, 70))
+        (before,) = guarded.lockouts
+        guarded.change_rules(rule(*after))
+        assert guarded.lockouts == ((before,) if is_locked else ())
+
+    @pytest.mark.parametrize(("after", "is_locked"), [("CLE", True), ("C*", True), ("NG", False)])
+    def test_goes_by_the_name_of_a_product_the_venue_does_not_list(self, after: str, is_locked: bool) -> None:
+        venue = Scenario()
+        venue.contracts = (ES,)
+        account = Guarded(venue=venue).engine.account
+        account.lockouts = self.locked("CL").lockouts
+        _, found = rule(after).step(None, venue.timer(), account)
+        assert found == (() if is_locked else (Release("symbol_blocks", Scope(root="CL"), "no longer blocked"),))
+
+    @pytest.mark.parametrize(("after", "is_locked"), [("EP", True), ("NG", False)])
+    def test_goes_by_the_id_of_a_contract_the_venue_has_not_described(self, after: str, is_locked: bool) -> None:
+        venue = Scenario()
+        venue.contracts = ()
+        guarded = Guarded(rule("ES"), venue=venue)
+        guarded.feed(venue.position(ES, 1, 100), venue.position(ES, 0))
+        guarded.change_rules(rule(after))
+        assert [lockout.scope for lockout in guarded.lockouts] == [Scope(contract_id=ES.id)] * is_locked
+
+    def test_is_of_its_own_lockouts_only(self) -> None:
+        guarded = self.locked("CL")
+        account = guarded.engine.account
+        (own,) = guarded.lockouts
+        account.lockouts = (own, msgspec.structs.replace(own, rule="another", scope=Scope(root="ES")))
+        _, found = rule("NG").step(None, guarded.venue.timer(), account)
+        assert found == (Release("symbol_blocks", Scope(root="CL"), "no longer blocked"),)
+
     def test_leaves_the_locks_of_other_products_alone(self) -> None:
         guarded = self.locked("CL", "NQ")
         guarded.feed(guarded.venue.buys(NQ, 1, 21000))
@@ -182,12 +251,13 @@ class TestContractTheVenueHasNotDescribed:
         assert closed(guarded) == [ES.id]
 
     @pytest.mark.parametrize(
-        ("product", "symbol"), [(MES, "ES"), (MES, "EP"), (ES, "MES"), (NQ, "MNQ"), (CL, "C"), (ES, "C*")]
+        ("product", "symbol"),
+        [(MES, "ES"), (MES, "EP"), (ES, "MES"), (NQ, "MNQ"), (CL, "C"), (ES, "C*"), (ES, "F.US.MES"), (ES, "US")],
     )
     def test_is_let_be_where_its_id_means_another_product(self, product: Contract, symbol: str) -> None:
         guarded = self.holding(product, blocked_symbols=[symbol])
         assert guarded.breaches == []
-        assert [skip.reason for skip in guarded.skipped] == [f"contract_unknown {product.id}"]
+        assert guarded.skipped == [Skipped("symbol_blocks", f"contract_unknown {product.id}")]
 
     @pytest.mark.parametrize(
         ("contract_id", "is_blocked"), [("ESH5", True), ("MESH5", False), ("X-ES-Y", True), ("17", False)]
@@ -206,6 +276,28 @@ class TestContractTheVenueHasNotDescribed:
         (decision, *_) = guarded.feed(guarded.venue.snapshot())
         assert [end.scope for end in decision.lockouts_released] == [Scope(contract_id="ES-LIKE")]
         assert guarded.lockouts == ()
+
+
+def test_says_what_is_held_and_ordered_in_the_product() -> None:
+    venue = Scenario()
+    venue.order(ES, Side.BUY, 1, limit=5700)
+    venue.order(CL, Side.BUY, 1, limit=70)
+    venue.order(CL, Side.BUY, 1, limit=69)
+    venue.position(ES, 2, 5800)
+    venue.position(ES_JUNE, -1, 5850)
+    venue.position(CL, 7, 70)
+    guarded = Guarded(rule("ES", action="alert"), venue=venue)
+    assert guarded.breaches == [
+        Breach(
+            "symbol_blocks",
+            "SYMBOL_BLOCKED",
+            3,
+            0,
+            Unit.CONTRACTS,
+            Scope(root="ES"),
+            evidence=(("symbol", "ES"), (ES.id, "+2"), (ES_JUNE.id, "-1"), ("orders", "1")),
+        )
+    ]
 
 
 def test_raises_no_second_enforcement_for_a_duplicate_event() -> None:
@@ -248,4 +340,5 @@ def test_refuses_options_that_make_no_sense(options: dict[str, Any], message: st
 
 
 def test_understands_older_spellings() -> None:
-    assert rule("CL", close_immediately=False, action="reject") == rule("CL", close_existing=False)
+    for action in ("reject", "reject_order"):
+        assert rule("CL", close_immediately=False, action=action) == rule("CL", close_existing=False)

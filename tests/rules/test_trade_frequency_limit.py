@@ -17,7 +17,7 @@ from risk_manager.domain.order import OrderStatus, Side
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.rules import MaxContracts, OptionsInvalid, build_rule, options_of
 from risk_manager.rules._base import Rule
-from risk_manager.rules.trade_frequency_limit import TradeFrequencyLimit, Window
+from risk_manager.rules.trade_frequency_limit import Limits, TradeFrequencyLimit, Window
 from risk_manager.testing.events import DAYS, ES, HOUR_NS, MNQ, NQ, SECOND_NS, START_NS, Scenario
 from risk_manager.testing.guarded import Guarded
 
@@ -674,6 +674,37 @@ def test_a_cooldown_may_last_until_the_reset(value: str) -> None:
 def test_refuses_options_that_make_no_sense(options: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionsInvalid, match=message):
         build_rule(TradeFrequencyLimit, options)
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        (
+            {"limits": {"per_minute": 5, "per_hour": 4}},
+            "limits.per_minute: is 5 and so can never matter: per_hour is 4",
+        ),
+        ({"limits": {}}, "limits: names no limit; write per_minute, per_hour, per_session or windows"),
+        (
+            {"windows": [{"seconds": 9, "max": 1}, {"seconds": 9, "max": 2}]},
+            "windows: has two of the same length; leave the weaker one out",
+        ),
+        ({"cancel_orders": False}, "cancel_orders: must be true: a resting order would trade during the cooldown"),
+        ({"action": "alert", "extend": True}, "extend: has no cooldown to make longer when the action is alert"),
+        ({"close_positions": "no"}, "close_positions: must be true or false"),
+        ({"close_positions": True, "action": "pause"}, "action: is said twice, also as close_positions"),
+    ],
+)
+def test_says_what_is_to_be_corrected(options: dict[str, Any], fault: str) -> None:
+    with pytest.raises(OptionsInvalid) as refused:
+        build_rule(TradeFrequencyLimit, options)
+    assert [str(one) for one in refused.value.faults] == [fault]
+
+
+def test_a_window_takes_the_place_of_the_usual_limits_but_not_of_written_ones() -> None:
+    window = {"windows": [{"seconds": 9, "max": 1}]}
+    assert build_rule(TradeFrequencyLimit, window).limits == Limits()
+    written = build_rule(TradeFrequencyLimit, {**window, "limits": {"per_hour": 4}})
+    assert written.limits == Limits(per_hour=4)
 
 
 @pytest.mark.parametrize(

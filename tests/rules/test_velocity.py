@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from risk_manager.domain.finding import Skipped
 from risk_manager.domain.lockout import LockoutKind, OnLock
 from risk_manager.engine import Engine
 from risk_manager.rules import OptionsInvalid, build_rule
-from risk_manager.rules.velocity import Velocity
+from risk_manager.rules.velocity import Fall, Peak, Velocity
 from risk_manager.testing.events import ES, MES, SECOND_NS, START_NS, Scenario, micros
 from risk_manager.testing.guarded import Guarded
 
@@ -125,7 +126,71 @@ def test_says_what_it_cannot_value() -> None:
     assert [skip.reason for skip in guarded.skipped] == [f"quote_missing {ES.id}"]
 
 
+def test_waits_for_the_days_fills_and_for_the_time() -> None:
+    rule, guarded = build_rule(Velocity, {"max_loss": 300}), Guarded()
+    account, venue, state = guarded.engine.account, guarded.venue, Fall()
+    whole = venue.snapshot()
+    part = msgspec.structs.replace(whole, fills=None)
+    assert rule.step(state, part, account) == (state, ())
+    assert rule.step(state, venue.account(), account) == (state, ())
+    account.now_ns, known_ns = 0, account.now_ns
+    assert rule.step(state, whole, account) == (state, ())
+    account.now_ns = 1
+    assert rule.step(state, whole, account)[0].has_fills is True
+    account.now_ns = known_ns
+    guarded.feed(venue.buys(ES, 1, 5800))
+    assert rule.step(state, part, account) == (state, (Skipped("velocity", "fills_unknown"),))
+
+
+def test_keeps_its_state_while_nothing_changes() -> None:
+    guarded = guarded_by()
+    guarded.feed(guarded.venue.result(-100))
+    slot = guarded.engine._slots[0]
+    known = slot.state
+    guarded.feed(guarded.venue.timer())
+    assert slot.state is known
+
+
+def test_remembers_the_highest_result_of_a_second_and_each_only_once() -> None:
+    guarded = guarded_by()
+    venue, slot = guarded.venue, guarded.engine._slots[0]
+    guarded.feed(venue.result(100), venue.result(-50))
+    (peak,) = slot.state.peaks
+    assert peak == Peak(venue.now_ns // SECOND_NS, micros(100))
+    venue.wait(1)
+    guarded.feed(venue.result(-10))
+    second = Peak(peak.bucket + 1, micros(50))
+    assert slot.state.peaks == (peak, second)
+    for bucket in (2, 3):
+        venue.wait(1)
+        guarded.feed(venue.timer())
+        assert slot.state.peaks == (peak, second, Peak(peak.bucket + bucket, micros(40)))
+
+
+def test_forgets_the_oldest_stretch_and_keeps_the_next() -> None:
+    rule, account = build_rule(Velocity, {"max_loss": 300}), Guarded().engine.account
+    oldest = account.now_ns // SECOND_NS - 60
+    peaks = tuple(Peak(oldest + by, micros(dollars)) for by, dollars in ((-1, 90), (0, 70), (1, 50)))
+    (gauge,) = rule.gauges(Fall(account.day.label, peaks, has_fills=True), account)
+    assert gauge.used == micros(70)
+    (gauge,) = rule.gauges(Fall("2020-01-01", peaks, has_fills=True), account)
+    assert gauge.used == 0
+
+
 class TestWhatIsNoFall:
+    def test_a_profit_that_can_no_longer_be_valued(self) -> None:
+        guarded = guarded_by()
+        venue = guarded.venue
+        guarded.feed(venue.quote(ES, 5800), venue.buys(ES, 1, 5800), venue.quote(ES, 5810), venue.quote(ES, None))
+        assert guarded.engine.account.unpriced == {ES.id}
+        assert guarded.codes == []
+        assert guarded.gauges[0].used == 0
+
+    def test_a_first_quote_at_the_very_price_of_the_entry(self) -> None:
+        guarded = guarded_by()
+        guarded.feed(guarded.venue.buys(ES, 1, 5800), guarded.venue.quote(ES, 5800))
+        assert guarded.gauges[0].used == 0
+
     def test_a_loss_that_was_open_before_the_guard_started(self) -> None:
         """Its first quote brings 800 at once, which may have taken hours."""
         venue = Scenario()

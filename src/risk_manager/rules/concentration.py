@@ -121,9 +121,9 @@ class Concentration(msgspec.Struct, frozen=True, kw_only=True):
 
     def gauges(self, state: None, account: AccountView) -> tuple[Gauge, ...]:
         parts, _ = self._parts(account)
-        total = sum(part.each * part.size for part in parts)
-        largest = max(_exposures(parts).values(), default=0)
-        used = _share(largest, total) if total >= self._least else 0
+        exposures = _exposures(parts)
+        total = sum(exposures.values())
+        used = _share(max(exposures.values()), total) if total >= self._least else 0
         return (Gauge("largest share", used, self.max_pct * 100, Unit.BASIS_POINTS),)
 
     def contradictions(self) -> tuple[Fault, ...]:
@@ -176,7 +176,7 @@ class Concentration(msgspec.Struct, frozen=True, kw_only=True):
     def _is_breached(self, parts: list[_Part]) -> bool:
         exposures = _exposures(parts)
         total = sum(exposures.values())
-        return total >= self._least and 100 * max(exposures.values(), default=0) > self.max_pct * total
+        return total >= self._least and 100 * max(exposures.values()) > self.max_pct * total
 
     def _is_calm(self, parts: list[_Part], total: int, step: int) -> bool:
         """Whether nothing can be found while every price is less than one part in `step` away."""
@@ -233,4 +233,4 @@ def _exposures(parts: list[_Part]) -> dict[str, int]:
 
 def _share(exposure: int, total: int) -> int:
     """The share in basis points, rounded up, so that what is above the limit shows as above it."""
-    return -(-exposure * _BASIS_POINTS // total) if total else 0
+    return -(-exposure * _BASIS_POINTS // total)

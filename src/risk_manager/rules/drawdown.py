@@ -144,7 +144,7 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
         return Water()
 
     def deadline_ns(self, state: Water) -> int | None:
-        return None if state.opening.is_settled else state.opening.due_ns
+        return state.opening.due_ns
 
     def contradictions(self) -> tuple[Fault, ...]:
         faults = []
@@ -197,7 +197,7 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
                 return None
             # Up to the day's highest result the mark stays where it is.
             up = state.tide - net_micros(account) - account.unrealized_micros + 1
-        due_ns = opening.due_ns if opening.due_ns is not None and not opening.is_settled else UNBOUNDED
+        due_ns = opening.due_ns if opening.due_ns is not None else UNBOUNDED
         return Slack(down, up, min(opening.day_end_ns, due_ns))
 
     def gauges(self, state: Water, account: AccountView) -> tuple[Gauge, ...]:

@@ -23,6 +23,7 @@ import msgspec
 from risk_manager.domain.account import AccountView, HoldingView
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated
+from risk_manager.domain.exposure import latest_first
 from risk_manager.domain.finding import AtMost, Breach, Finding, Gauge, Skipped, Unit
 from risk_manager.domain.scope import Scope
 from risk_manager.rules._base import Demand, Remedy
@@ -119,9 +120,7 @@ class MaxContractsPerInstrument(msgspec.Struct, frozen=True, kw_only=True):
             named = [limit for symbol, limit in self.limits.items() if contract.instrument.is_called(symbol)]
             return (min(named), True) if named else (self._limit_of_others(), True)
         roots = spelled_roots(holding.contract_id)
-        named = [
-            limit for symbol, limit in self.limits.items() if symbol.upper() in roots or same_product(symbol) in roots
-        ]
+        named = [limit for symbol, limit in self.limits.items() if same_product(symbol) in roots]
         if named:
             return min(named), True
         if now_ns - holding.opened_ns > UNDESCRIBED_GRACE_NS:
@@ -155,7 +154,7 @@ def _name(contract: Contract | None, contract_id: str) -> str:
 def _reduced(holdings: list[HoldingView], excess: int) -> tuple[AtMost, ...]:
     """What may remain of each expiry so that `excess` contracts go, the one that grew last first."""
     targets = []
-    for holding in sorted(holdings, key=lambda one: (-one.increased_ns, -one.opened_ns, one.contract_id)):
+    for holding in sorted(holdings, key=latest_first):
         if excess <= 0:
             break
         removed = min(abs(holding.net_contracts), excess)

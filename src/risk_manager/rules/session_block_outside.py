@@ -224,7 +224,7 @@ class SessionBlockOutside(msgspec.Struct, frozen=True, kw_only=True):
         for symbol, schedule in self.per_instrument_sessions.items():
             if contract is not None and contract.instrument.is_called(symbol):
                 return schedule
-            if contract is None and {symbol.upper(), same_product(symbol)} & spelled_roots(name):
+            if contract is None and same_product(symbol) in spelled_roots(name):
                 return schedule
         return self.global_session
 

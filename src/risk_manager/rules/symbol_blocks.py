@@ -201,4 +201,4 @@ def _may_mean(symbol: str, roots: frozenset[str], contract_id: str) -> bool:
     if _is_pattern(symbol):
         return any(fnmatchcase(root, upper) for root in roots)
     is_part_of_id = "." in upper and f".{upper}." in f".{contract_id.upper()}."
-    return is_part_of_id or upper in roots or same_product(symbol) in roots
+    return is_part_of_id or same_product(symbol) in roots

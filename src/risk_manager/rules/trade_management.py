@@ -248,15 +248,16 @@ class TradeManagement(msgspec.Struct, frozen=True, kw_only=True):
         """The position with its present size, cost and settings; a new one begins, with the price it is met at."""
         if before is None:
             begun = Managed(holding.position_id, position.net_contracts, position.cost_micros)
-            if self.auto_stop_loss.enabled:
-                begun = replace(begun, stop=self._stop_loss.initial_state(position))
             quote = holding.quote
             mark = mark_ticks(quote, position.net_contracts) if quote is not None else None
             event: ExitEvent = Resized(now_ns) if mark is None else Marked.at(mark, now_ns)
             return self._stepped(begun, event, position)
-        if not before.position_id and holding.position_id:
-            before = replace(before, position_id=holding.position_id)
-        resized = replace(before, net_contracts=position.net_contracts, cost_micros=position.cost_micros)
+        resized = replace(
+            before,
+            position_id=before.position_id or holding.position_id,
+            net_contracts=position.net_contracts,
+            cost_micros=position.cost_micros,
+        )
         return self._stepped(resized, Resized(now_ns), position)
 
     def _stepped(self, managed: Managed, event: ExitEvent, position: Held) -> Managed:

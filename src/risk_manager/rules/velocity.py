@@ -93,17 +93,15 @@ class Velocity(msgspec.Struct, frozen=True, kw_only=True):
 
     def step(self, state: Fall, event: Event, account: AccountView) -> tuple[Fall, tuple[Finding | Skipped, ...]]:
         result = day_result_micros(account, _BASIS, self.include_fees)
-        if not state.has_fills:
-            if account.now_ns == 0 or type(event) is not SnapshotTaken or event.fills is None:
-                return state, ((Skipped(self.name, "fills_unknown"),) if account.holdings else ())
-            state = msgspec.structs.replace(state, has_fills=True)
+        if not state.has_fills and not _reads_fills(event, account):
+            return state, ((Skipped(self.name, "fills_unknown"),) if account.holdings else ())
         skipped = quote_missing(self.name, account.unpriced)
         peaks = self._remembering(self._comparable(state, event, account), result, account)
         loss = peaks[0].result_micros - result
         if loss < self.max_loss_micros or (loss == self.max_loss_micros and not self.inclusive):
             return _fall(state, peaks, account), skipped
         # What has fired is used up: the next fall is measured from here.
-        breach = self._breach(peaks[0].result_micros, result, account)
+        breach = self._breach(peaks[0].result_micros, result)
         return _fall(state, (Peak(peaks[-1].bucket, result),), account), (*skipped, breach)
 
     def slack(self, state: Fall, account: AccountView) -> Slack | None:
@@ -164,7 +162,7 @@ class Velocity(msgspec.Struct, frozen=True, kw_only=True):
         higher = tuple(peak for peak in peaks if peak.result_micros > result)
         return higher if higher and higher[-1].bucket == bucket else (*higher, Peak(bucket, result))
 
-    def _breach(self, highest: int, result: int, account: AccountView) -> Breach:
+    def _breach(self, highest: int, result: int) -> Breach:
         return Breach(
             self.name,
             "VELOCITY",
@@ -178,6 +176,10 @@ class Velocity(msgspec.Struct, frozen=True, kw_only=True):
                 ("to", dollars_text(result)),
             ),
         )
+
+
+def _reads_fills(event: Event, account: AccountView) -> bool:
+    return account.now_ns != 0 and type(event) is SnapshotTaken and event.fills is not None
 
 
 def _fall(known: Fall, peaks: tuple[Peak, ...], account: AccountView) -> Fall:

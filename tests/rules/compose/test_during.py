@@ -1,14 +1,20 @@
 """A rule in force at certain times only. The scenario begins on a Wednesday at 09:00 in Chicago."""
 
+from typing import Any
+
+import msgspec
 import pytest
 
 from risk_manager.domain.calendar import Calendar
+from risk_manager.domain.finding import Skipped
 from risk_manager.domain.zone import Zone
 from risk_manager.rules import (
     DailyLossRule,
+    DailyUnrealizedLossRule,
     MaxPositionRule,
     OptionsInvalid,
     Rule,
+    VelocityRule,
     all_of,
     build_rules,
     during,
@@ -18,7 +24,10 @@ from risk_manager.rules import (
     tightened,
     warned,
 )
-from risk_manager.testing.events import ES, HOUR_NS
+from risk_manager.rules._base import UNBOUNDED, Slack
+from risk_manager.rules.daily_unrealized_loss import Watch
+from risk_manager.rules.velocity import Fall, Peak
+from risk_manager.testing.events import ES, HOUR_NS, SECOND_NS, START_NS
 from risk_manager.testing.guarded import Guarded
 
 CHICAGO = Zone("America/Chicago", (-(1 << 62),), (-6 * 3600,))
@@ -59,7 +68,7 @@ def at(guarded: Guarded, hours: float) -> None:
 def test_finds_breaches_inside_its_schedule_only(start: str, end: str, codes: list[str]) -> None:
     guarded = guarded_by(scheduled(start, end))
     guarded.feed(guarded.venue.buys(ES, 3, 5800))
-    assert guarded.codes == codes
+    assert (guarded.codes, guarded.skipped) == (codes, [])
 
 
 def test_judges_what_is_there_at_the_opening_by_its_own_timer() -> None:
@@ -70,7 +79,9 @@ def test_judges_what_is_there_at_the_opening_by_its_own_timer() -> None:
     guarded.venue.now_ns = due_ns - guarded.venue.step_ns - 1
     guarded.feed(guarded.venue.timer())
     assert guarded.codes == []
+    guarded.venue.step_ns = 1
     guarded.feed(guarded.venue.timer())
+    assert guarded.venue.now_ns == due_ns
     assert guarded.codes == ["MAX_CONTRACTS"]
 
 
@@ -120,7 +131,71 @@ def test_is_in_force_and_says_so_where_the_calendar_cannot_tell() -> None:
     guarded = guarded_by(scheduled("11:00", "12:00"), calendar=Calendar())
     guarded.feed(guarded.venue.buys(ES, 3, 5800))
     assert guarded.codes == ["MAX_CONTRACTS"]
-    assert guarded.engine._slots[0].skips[0].reason == "schedule: time zone America/Chicago unknown"
+    slot = guarded.engine._slots[0]
+    assert slot.skips == (Skipped("max_contracts", "schedule: time zone America/Chicago unknown"),)
+    assert slot.due_ns is None
+    guarded.engine.account.calendar = CALENDAR
+    guarded.feed(guarded.venue.snapshot())
+    assert slot.due_ns == START_NS + 2 * HOUR_NS
+
+
+@pytest.mark.parametrize(
+    ("due_ns", "edge_ns", "deadline_ns"),
+    [(500, 700, 500), (700, 500, 500), (None, 500, 500), (500, 0, 500), (None, 0, None)],
+)
+def test_wakes_for_the_schedule_and_for_the_rule(due_ns: int | None, edge_ns: int, deadline_ns: int | None) -> None:
+    window: Any = scheduled()
+    rule = during(window.schedule, DailyUnrealizedLossRule(loss_limit=300))
+    state = msgspec.structs.replace(rule.around(Watch((), due_ns), None), until_ns=edge_ns)
+    assert rule.deadline_ns(state) == deadline_ns
+
+
+def test_hands_the_rule_its_state_and_keeps_its_own_while_nothing_changes() -> None:
+    window: Any = scheduled()
+    guarded = guarded_by(rule := during(window.schedule, VelocityRule(max_loss=300)))
+    account, slot = guarded.engine.account, guarded.engine._slots[0]
+    known = slot.state
+    assert (known.is_open, known.until_ns) == (True, START_NS + HOUR_NS)
+    guarded.feed(guarded.venue.quote(ES, 5800), guarded.venue.timer(after_s=0.5))
+    assert slot.state is known
+    fall = Fall(account.day.label, (Peak(account.now_ns // SECOND_NS, 120_000_000),), has_fills=True)
+    fallen = msgspec.structs.replace(known, inner=fall)
+    assert [gauge.used for gauge in rule.gauges(fallen, account)] == [120_000_000]
+
+
+def test_the_slack_ends_with_the_schedule() -> None:
+    """It is 09:00, and the schedule ends at 10:00."""
+    schedule = {"start": "08:30", "end": "10:00", "timezone": "America/Chicago", "holidays": False}
+    rules: Any = build_rules(
+        {
+            "daily_realized_loss": {"limit": 300, "schedule": schedule},
+            "daily_realized_profit": {"target": 400, "schedule": schedule},
+        }
+    )
+    guarded = guarded_by(*rules)
+    ends_ns = START_NS + HOUR_NS
+    slacks = [slot.slack(guarded.engine.account) for slot in guarded.engine._slots]
+    assert slacks == [Slack(300_000_000, UNBOUNDED, ends_ns), Slack(UNBOUNDED, 400_000_000, ends_ns)]
+    unread = rules[0].initial_state()
+    assert rules[0].slack(unread, guarded.engine.account) is None, "when the schedule changes is not known yet"
+
+
+def test_the_slack_ends_where_the_rule_inside_says_so() -> None:
+    window: Any = scheduled()
+    rule = during(window.schedule, DailyUnrealizedLossRule(loss_limit=300))
+    guarded = guarded_by(rule)
+    guarded.feed(guarded.venue.quote(ES, 5800), guarded.venue.buys(ES, 1, 5800))
+    account = guarded.engine.account
+    state = guarded.engine._slots[0].state
+    inside = rule.rule.slack(state.inner, account)
+    assert inside.until_ns < state.until_ns
+    assert rule.slack(state, account) == inside
+
+
+def test_a_rule_without_slack_has_none_in_a_schedule_either() -> None:
+    rule = scheduled()
+    guarded = guarded_by(rule)
+    assert guarded.engine._slots[0].slack(guarded.engine.account) is None
 
 
 def test_goes_on_after_a_restart_as_if_never_stopped() -> None:

@@ -16,7 +16,7 @@ from risk_manager.rules._base import Rule, Slack, slack_of
 from risk_manager.rules._compose.shape import Found, Layer, named, specialised, state_class
 from risk_manager.rules._options.schedule import spelled_schedule
 
-_FIELDS: tuple[tuple[str, Any, Any], ...] = (("is_open", bool, False), ("until_ns", int, 0), ("lacks", str, ""))
+_FIELDS: tuple[tuple[str, Any, Any], ...] = (("is_open", bool, False), ("until_ns", int, 0))
 
 
 class During(Layer, frozen=True, kw_only=True):
@@ -48,11 +48,11 @@ class During(Layer, frozen=True, kw_only=True):
 
     def step(self, state: Any, event: Event, account: AccountView) -> tuple[Any, Found]:
         inner, found = self.rule.step(state.inner, event, account)
-        is_open, until_ns, lacks = state.is_open, state.until_ns, state.lacks
+        is_open, until_ns, lacks = state.is_open, state.until_ns, ""
         if account.now_ns >= until_ns and account.now_ns:
             is_open, until_ns, lacks = self._looked(account)
-        if inner is not state.inner or until_ns != state.until_ns or lacks != state.lacks:
-            state = type(state)(inner, is_open, until_ns, lacks)
+        if inner is not state.inner or until_ns != state.until_ns or is_open != state.is_open:
+            state = type(state)(inner, is_open, until_ns)
         if not is_open:
             return state, tuple(item for item in found if isinstance(item, Release)) if found else ()
         return state, (*found, Skipped(self.name, f"schedule: {lacks}")) if lacks else found

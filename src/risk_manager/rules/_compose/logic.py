@@ -308,17 +308,6 @@ def _meet(one: Scope, other: Scope, account: AccountView) -> bool:
     return False
 
 
-def _causes(conditions: list[list[Breach]], scope: Scope, account: AccountView) -> list[Breach] | None:
-    """A breach of each condition that has to do with the scope; None if one has none."""
-    found: list[Breach] = []
-    for held in conditions:
-        cause = next((one for one in held if _meet(one.scope, scope, account)), None)
-        if cause is None:
-            return None
-        found.append(cause)
-    return found
-
-
 def _told(breach: Breach) -> str:
     return f"{breach.code} {breach.measured} against {breach.limit} {breach.unit.value}"
 
