@@ -109,7 +109,7 @@ def compared(rules: tuple[Rule, ...], events: Iterable[Event]) -> None:
 
 @pytest.mark.parametrize("name", HEARING)
 @given(data=st.data(), chapters=days, step_ns=steps)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_quote_that_is_kept_from_a_rule_would_have_changed_nothing(
     name: str, data: st.DataObject, chapters: list[Chapter], step_ns: int
 ) -> None:
@@ -117,7 +117,7 @@ def test_a_quote_that_is_kept_from_a_rule_would_have_changed_nothing(
 
 
 @given(chapters=days, step_ns=steps)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_nor_would_it_with_all_rules_at_once(chapters: list[Chapter], step_ns: int) -> None:
     compared(tuple(written(name, {}) for name in RULES), walked(chapters, step_ns))
 
