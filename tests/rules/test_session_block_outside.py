@@ -688,3 +688,14 @@ def test_the_wake_up_is_never_later_than_the_lock_says() -> None:
     due_ns = one.engine.next_deadline_ns()
     assert due_ns is not None
     assert due_ns - ns("2026-01-14 10:00") == 1800 * SECOND_NS
+
+
+def test_a_session_that_was_shortened_while_it_was_stopped_counts_from_the_first_event() -> None:
+    one = guarded("2026-03-02 12:00", global_session={"start": "09:30", "end": "16:00", "timezone": NEW_YORK})
+    one.feed(one.venue.quote(ES, 5000), one.venue.buys(ES, 1, 5000))
+    assert one.codes == []
+    shorter = rule(global_session={"start": "09:30", "end": "11:00", "timezone": NEW_YORK})
+    one.settings = msgspec.structs.replace(one.settings, rules=(shorter,))
+    one.restart()
+    one.feed(one.venue.sells(ES, 2, 5000))
+    assert one.codes[:1] == ["OUTSIDE_SESSION"]

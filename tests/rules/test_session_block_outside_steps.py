@@ -50,10 +50,10 @@ def test_remembers_what_is_held_until_the_session_ends() -> None:
     assert remembered(one) == Watch(carried=())
     buy(one, ES, 2)
     due_ns = ns("2026-01-14 16:00")
-    assert remembered(one) == Watch(due_ns, (Held(ES.id, 2),), (("ES", ES.id),))
+    assert remembered(one) == Watch(due_ns, (Held(ES.id, 2),))
     buy(one, ES, 1)
     before = remembered(one)
-    assert before == Watch(due_ns, (Held(ES.id, 3),), (("ES", ES.id),))
+    assert before == Watch(due_ns, (Held(ES.id, 3),))
     one.feed(one.venue.order(ES, Side.SELL, 3, stop=90, order_id="stop"))
     assert remembered(one) is before
     one.feed(one.venue.order(ES, Side.SELL, 3, stop=90, order_id="stop", status=OrderStatus.CANCELLED))

@@ -54,7 +54,7 @@ import msgspec
 
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.calendar import HORIZON_WEEKS, WARNING_NS, Span
-from risk_manager.domain.events import Event, FillReceived, OrderUpdated, PositionUpdated, RulesChanged, SnapshotTaken
+from risk_manager.domain.events import Event, FillReceived, OrderUpdated, PositionUpdated, SnapshotTaken
 from risk_manager.domain.finding import AtMost, Breach, Finding, Gauge, Skipped, Unit, Warning
 from risk_manager.domain.lockout import Held, LockoutKind, OnLock
 from risk_manager.domain.order import Order, OrderStatus
@@ -81,12 +81,10 @@ class Watch(msgspec.Struct, frozen=True):
     Attributes:
         due_ns: venue time of the next edge that matters; None if nothing is exposed.
         carried: what was held in the contracts whose session was open when last looked at; None before the first look.
-        are_open: products and contracts of which nothing is to be said before `due_ns`.
     """
 
     due_ns: int | None = None
     carried: tuple[Held, ...] | None = None
-    are_open: tuple[tuple[str, str], ...] = ()
 
 
 class Concern(msgspec.Struct, frozen=True):
@@ -156,9 +154,6 @@ class SessionBlockOutside(msgspec.Struct, frozen=True, kw_only=True):
             return _at_rest(state, event), ()
         if not account.now_ns:
             return state, (Skipped(self.name, "venue_time_unknown"),)
-        if self._is_open(state, exposed, event, account):
-            carried = _carried(state.carried, [], account)
-            return (state if carried == state.carried else msgspec.structs.replace(state, carried=carried)), ()
         found: list[Finding | Skipped] = []
         concerns = []
         for (scope, name), contract_ids in sorted(exposed.items(), key=str):
@@ -172,8 +167,8 @@ class SessionBlockOutside(msgspec.Struct, frozen=True, kw_only=True):
         carried = _carried(state.carried, concerns, account)
         found.extend(self._breaches(concerns, carried, account))
         due_ns = min((one.edge_ns for one in concerns), default=None)
-        is_open = not found and not any(one.is_over for one in concerns)
-        return Watch(due_ns, carried, _named(exposed) if is_open else ()), tuple(found)
+        watch = Watch(due_ns, carried)
+        return (state if watch == state else watch), tuple(found)
 
     def gauges(self, state: Watch, account: AccountView) -> tuple[Gauge, ...]:
         """How much of the session has passed; nothing while it is closed."""
@@ -209,14 +204,6 @@ class SessionBlockOutside(msgspec.Struct, frozen=True, kw_only=True):
         return gathered_sessions(options, faults)
 
     # -- inside -------------------------------------------------------------------------------------------------
-
-    def _is_open(
-        self, state: Watch, exposed: Mapping[tuple[Scope, str], list[str]], event: Event, account: AccountView
-    ) -> bool:
-        """Whether the last look still answers for all that is exposed: sessions do not change between their edges."""
-        if state.due_ns is None or account.now_ns >= state.due_ns or type(event) is RulesChanged:
-            return False
-        return all(one in state.are_open for one in _named(exposed))
 
     def _schedule_of(self, name: str, contract_ids: list[str], account: AccountView) -> Schedule:
         """The session of a product: its own, or the global one."""
@@ -355,11 +342,6 @@ def _exposed(account: AccountView) -> dict[tuple[Scope, str], list[str]]:
             key = Scope(contract_id=contract_id), _named_in(contract_id, account)
         exposed.setdefault(key, []).append(contract_id)
     return exposed
-
-
-def _named(exposed: Mapping[tuple[Scope, str], list[str]]) -> tuple[tuple[str, str], ...]:
-    """Each contract, after the name of its product."""
-    return tuple((name, contract_id) for (_, name), ids in exposed.items() for contract_id in ids)
 
 
 def _named_in(contract_id: str, account: AccountView) -> str:
