@@ -5,15 +5,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_manager.domain.lockout import Lockout, LockoutKind, OnLock
+from risk_manager.domain.lockout import Held, Lockout, LockoutKind, OnLock
 from risk_manager.domain.scope import ACCOUNT, Scope
 
 
-def lockout(until_ns: int | None = 10, on_lock: OnLock = OnLock.FLATTEN, scope: Scope = ACCOUNT) -> Lockout:
-    return Lockout("1", scope, "r", LockoutKind.HARD, on_lock, "LIMIT", 1, until_ns, "2025-01-15", "i")
+def lockout(
+    until_ns: int | None = 10,
+    on_lock: OnLock = OnLock.FLATTEN,
+    scope: Scope = ACCOUNT,
+    allowed: dict[str, int] | None = {},  # noqa: B006  # read only
+) -> Lockout:
+    held = None if allowed is None else tuple(Held(key, net) for key, net in sorted(allowed.items()))
+    is_flat = on_lock is OnLock.FLATTEN
+    return Lockout(
+        "1", scope, "r", LockoutKind.HARD, on_lock, "LIMIT", 1, until_ns, "2025-01-15", "i", () if is_flat else held
+    )
 
 
-lockouts = st.builds(lockout, st.none() | st.integers(0, 5), st.sampled_from(OnLock))
+allowances = st.none() | st.dictionaries(st.sampled_from(["ES", "NQ"]), st.sampled_from([-2, -1, 1, 2]))
+lockouts = st.builds(lockout, st.none() | st.integers(0, 5), st.sampled_from(OnLock), st.just(ACCOUNT), allowances)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +42,32 @@ lockouts = st.builds(lockout, st.none() | st.integers(0, 5), st.sampled_from(OnL
 def test_joins_to_the_stricter(one: Lockout, other: Lockout, until_ns: int | None, on_lock: OnLock) -> None:
     joined = one.joined(other)
     assert (joined.until_ns, joined.on_lock) == (until_ns, on_lock)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ({"ES": 3}, {"ES": 2}, {"ES": 2}),
+        ({"ES": 2}, {"ES": 3}, {"ES": 2}),
+        ({"ES": -3}, {"ES": -2}, {"ES": -2}),
+        ({"ES": 3}, {"ES": -2}, {}),
+        ({"ES": 3, "NQ": 1}, {"NQ": 2}, {"NQ": 1}),
+        ({"ES": 3}, {}, {}),
+        (None, {"ES": 3}, {"ES": 3}),
+        ({"ES": 3}, None, {"ES": 3}),
+        (None, None, None),
+    ],
+)
+def test_allows_what_both_allow(
+    one: dict[str, int] | None, other: dict[str, int] | None, both: dict[str, int] | None
+) -> None:
+    held = [lockout(10, OnLock.BLOCK_NEW, allowed=allowed) for allowed in (one, other, both)]
+    assert held[0].joined(held[1]) == held[2]
+
+
+def test_allows_nothing_where_one_of_them_flattens() -> None:
+    joined = lockout(10, OnLock.BLOCK_NEW, allowed=None).joined(lockout(10))
+    assert joined.allowed == ()
 
 
 @given(lockouts, lockouts, lockouts)

@@ -56,11 +56,24 @@ class Lockout(msgspec.Struct, frozen=True):
     allowed: tuple[Held, ...] | None = ()
 
     def joined(self, other: "Lockout") -> "Lockout":
-        """The stricter of two lockouts of one key: the later end (None is latest), flatten over block_new."""
+        """The stricter of two lockouts of one key: the later end (None is latest), flatten over block_new, the less
+        that is allowed.
+        """
         assert (self.account_id, self.scope, self.rule) == (other.account_id, other.scope, other.rule), other
         until = None if self.until_ns is None or other.until_ns is None else max(self.until_ns, other.until_ns)
         on_lock = OnLock.FLATTEN if OnLock.FLATTEN in (self.on_lock, other.on_lock) else OnLock.BLOCK_NEW
-        return msgspec.structs.replace(self, until_ns=until, on_lock=on_lock)
+        allowed = () if on_lock is OnLock.FLATTEN else _both(self.allowed, other.allowed)
+        return msgspec.structs.replace(self, until_ns=until, on_lock=on_lock, allowed=allowed)
+
+
+def _both(one: tuple[Held, ...] | None, other: tuple[Held, ...] | None) -> tuple[Held, ...] | None:
+    """What both allow; one that is still open says nothing against the other."""
+    if one is None or other is None:
+        return other if one is None else one
+    sizes = {held.contract_id: held for held in other}
+    pairs = ((held, sizes[held.contract_id]) for held in one if held.contract_id in sizes)
+    same_side = [pair for pair in pairs if pair[0].net_contracts * pair[1].net_contracts > 0]
+    return tuple(min(pair, key=lambda held: abs(held.net_contracts)) for pair in same_side)
 
 
 class LockoutRelease(msgspec.Struct, frozen=True, gc=False):

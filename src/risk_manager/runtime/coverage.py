@@ -58,12 +58,10 @@ class Coverage:
             self._begin(cover, cause, now_ns)
 
     def missed_ns(self, cover: Cover, since_ns: int, until_ns: int) -> int:
-        """How much of a time was covered no better than that, in nanoseconds."""
-        spans = ((gap.began_ns, until_ns if gap.ended_ns is None else gap.ended_ns) for gap in self._of(cover))
+        """How much of a time was covered just so, in nanoseconds."""
+        gaps = (gap for gap in self._gaps if gap.cover is cover)
+        spans = ((gap.began_ns, until_ns if gap.ended_ns is None else gap.ended_ns) for gap in gaps)
         return sum(max(0, min(end_ns, until_ns) - max(begin_ns, since_ns)) for begin_ns, end_ns in spans)
-
-    def _of(self, cover: Cover) -> list[Gap]:
-        return [gap for gap in self._gaps if gap.cover is cover]
 
     def _begin(self, cover: Cover, cause: str, at_ns: int) -> None:
         # Two gaps have two beginnings, which is how the journal tells them apart.
