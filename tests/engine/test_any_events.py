@@ -38,7 +38,7 @@ from risk_manager.rules import (
     warned,
 )
 from risk_manager.rules._base import LockTerms, LockUntil
-from risk_manager.rules._day_result import Action
+from risk_manager.rules._stopping import Action
 from risk_manager.testing.events import CONTRACTS, DAY_NS, DAYS, ES, MNQ, SECOND_NS, START_NS, micros
 
 ID = "1001"

@@ -7,8 +7,9 @@ import pytest
 from risk_manager.domain.day_budget import DayBasis
 from risk_manager.domain.lockout import LockoutKind, OnLock
 from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy
-from risk_manager.rules._day_result import Action, contradictions_of, evidence_of, remedy_of, without_close_all
+from risk_manager.rules._day_result import contradictions_of, evidence_of, without_close_all
 from risk_manager.rules._options import Fault
+from risk_manager.rules._stopping import Action, remedy_of
 from risk_manager.testing.events import ES, MNQ
 from risk_manager.testing.guarded import Guarded
 

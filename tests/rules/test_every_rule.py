@@ -65,6 +65,7 @@ def test_imports_nothing_but_what_lies_below(rule_class: type[Rule]) -> None:
         "risk_manager.rules._day_result",
         "risk_manager.rules._open_profit",
         "risk_manager.rules._options",
+        "risk_manager.rules._stopping",
     )
     assert [name for name in ours if name.startswith("risk_manager") and not name.startswith(allowed)] == []
 

@@ -17,7 +17,7 @@ from risk_manager.rules import (
     SymbolBlocksRule,
     build_rules,
 )
-from risk_manager.rules._day_result import Action
+from risk_manager.rules._stopping import Action
 
 
 def test_finds_every_module_in_the_order_of_names() -> None:

@@ -1,36 +1,13 @@
-"""What the rules about the day's money share: what they may do, what they say, and what they refuse."""
+"""What the rules about the day's money share: what they say, and what they refuse."""
 
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import Any
-
-import msgspec
 
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.day_budget import DayBasis, open_losses_micros
-from risk_manager.domain.lockout import LockoutKind, OnLock
-from risk_manager.rules._base import Demand, LockTerms, Remedy
+from risk_manager.rules._base import LockTerms
 from risk_manager.rules._options import Fault, dollars_text
-
-
-class Action(StrEnum):
-    """FLATTEN locks and closes, PAUSE locks against new exposure and lets positions stay, ALERT does nothing."""
-
-    FLATTEN = "flatten"
-    PAUSE = "pause"
-    ALERT = "alert"
-
-
-def remedy_of(action: Action, lockout: LockTerms | None, kind: LockoutKind = LockoutKind.HARD) -> Remedy:
-    """What the action demands; a pause without terms lasts until the trading day ends."""
-    match action:
-        case Action.FLATTEN:
-            return Remedy(Demand.FLATTEN, lockout, kind)
-        case Action.PAUSE:
-            terms = lockout if lockout is not None else LockTerms()
-            return Remedy(Demand.CANCEL_ORDERS, msgspec.structs.replace(terms, on_lock=OnLock.BLOCK_NEW), kind)
-        case Action.ALERT:
-            return Remedy(Demand.ALERT)
+from risk_manager.rules._stopping import Action
 
 
 def contradictions_of(action: Action, lockout: LockTerms | None, *, cancel_orders: bool = True) -> Iterator[Fault]:

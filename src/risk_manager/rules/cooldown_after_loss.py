@@ -47,10 +47,11 @@ import msgspec
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.events import ActionAccepted, ActionRejected, Event, FillReceived, OrderUpdated, RulesChanged
 from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Unit
-from risk_manager.domain.lockout import LockoutKind, OnLock
+from risk_manager.domain.lockout import LockoutKind
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.rules._base import Demand, LockTerms, Remedy
+from risk_manager.rules._base import LockTerms, Remedy
 from risk_manager.rules._options import Fault, dollars_text
+from risk_manager.rules._stopping import Action, remedy_of
 
 SECOND_NS = 1_000_000_000
 _DEFAULT_COOLDOWN = "300s"
@@ -62,12 +63,6 @@ class Trade(StrEnum):
     ROUND_TURN = "round_turn"
     ORDER = "order"
     FILL = "fill"
-
-
-class Action(StrEnum):
-    PAUSE = "pause"
-    FLATTEN = "flatten"
-    ALERT = "alert"
 
 
 class Tier(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,13 +140,7 @@ class CooldownAfterLoss(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def remedy(self) -> Remedy:
-        match self.action:
-            case Action.PAUSE:
-                return Remedy(Demand.CANCEL_ORDERS, LockTerms(on_lock=OnLock.BLOCK_NEW), LockoutKind.COOLDOWN)
-            case Action.FLATTEN:
-                return Remedy(Demand.FLATTEN, LockTerms(), LockoutKind.COOLDOWN)
-            case Action.ALERT:
-                return Remedy(Demand.ALERT)
+        return remedy_of(self.action, LockTerms(), LockoutKind.COOLDOWN)
 
     def initial_state(self) -> Cooling:
         return Cooling()

@@ -43,8 +43,9 @@ from risk_manager.domain.events import Event, FillReceived, PositionUpdated, Quo
 from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Unit
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.rules._base import UNBOUNDED, LockTerms, Remedy, Slack, quote_missing
-from risk_manager.rules._day_result import Action, contradictions_of, evidence_of, remedy_of, without_close_all
+from risk_manager.rules._day_result import contradictions_of, evidence_of, without_close_all
 from risk_manager.rules._options import Fault
+from risk_manager.rules._stopping import Action, remedy_of
 
 # Looked up once: an enum member is found through its metaclass, which the quote path would pay for on every event.
 _REALIZED = DayBasis.REALIZED

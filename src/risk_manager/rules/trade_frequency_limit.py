@@ -55,10 +55,11 @@ from msgspec.structs import replace
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.events import ActionAccepted, ActionRejected, Event, FillReceived, OrderUpdated, RulesChanged
 from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Unit
-from risk_manager.domain.lockout import LockoutKind, OnLock
+from risk_manager.domain.lockout import LockoutKind
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.rules._base import Demand, LockTerms, Remedy
+from risk_manager.rules._base import LockTerms, Remedy
 from risk_manager.rules._options import Fault
+from risk_manager.rules._stopping import Action, remedy_of
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
@@ -78,12 +79,6 @@ class CountUnit(StrEnum):
     FILL = "fill"
     ENTRY = "entry"
     ROUND_TURN = "round_turn"
-
-
-class Action(StrEnum):
-    PAUSE = "pause"
-    FLATTEN = "flatten"
-    ALERT = "alert"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,13 +171,7 @@ class TradeFrequencyLimit(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def remedy(self) -> Remedy:
-        match self.action:
-            case Action.PAUSE:
-                return Remedy(Demand.CANCEL_ORDERS, LockTerms(on_lock=OnLock.BLOCK_NEW), LockoutKind.COOLDOWN)
-            case Action.FLATTEN:
-                return Remedy(Demand.FLATTEN, LockTerms(), LockoutKind.COOLDOWN)
-            case Action.ALERT:
-                return Remedy(Demand.ALERT)
+        return remedy_of(self.action, LockTerms(), LockoutKind.COOLDOWN)
 
     def initial_state(self) -> Judged:
         return Judged()

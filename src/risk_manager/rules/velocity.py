@@ -36,8 +36,9 @@ from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Unit
 from risk_manager.domain.lockout import LockoutKind
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.rules._base import LockTerms, LockUntil, Remedy, Slack, quote_missing
-from risk_manager.rules._day_result import Action, contradictions_of, remedy_of
+from risk_manager.rules._day_result import contradictions_of
 from risk_manager.rules._options import Fault, dollars_text
+from risk_manager.rules._stopping import Action, remedy_of
 
 _SECOND_NS = 1_000_000_000
 _BUCKETS = 60
