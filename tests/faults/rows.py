@@ -12,7 +12,7 @@ from typing import NamedTuple
 from risk_manager.domain.order import Side
 from risk_manager.simulator.faults import Answer, Failure
 from risk_manager.simulator.server.distortion import BadLine
-from tests.faults.trial import OPEN_LOSS, REDUCED_TO_TWO, on_trial
+from tests.faults.trial import OPEN_LOSS, REDUCED_TO_TWO, Trial, on_trial
 from tests.scenarios.stage import ES, Reduced
 
 AT_ONCE = 6
@@ -46,6 +46,18 @@ def row(
     return add
 
 
+def flattened(known: int, fault: str, disturb: Callable[[Trial], None], *, within_s: float = 2.0) -> None:
+    """A row in which the gateway is disturbed, the rule is broken, and everything has to be closed."""
+
+    async def run() -> float:
+        async with on_trial() as trial:
+            disturb(trial)
+            trial.breaks()
+            return await trial.flat()
+
+    row(known, fault, within_s=within_s)(run)
+
+
 async def measured(rows: list[Row]) -> list[tuple[Row, float | str]]:
     """Each row with its seconds, or with what went wrong; several at a time, each with a gateway of its own."""
     gate = asyncio.Semaphore(AT_ONCE)
@@ -73,12 +85,9 @@ async def calm() -> float:
 # -- answers -----------------------------------------------------------------------------------------------------------
 
 
-@row(4, "HTTP 200 says rejected, twice")
-async def rejected_with_200() -> float:
-    async with on_trial() as trial:
-        trial.server.fail_next(CLOSE, Answer(5, "Order rejected"), 2)
-        trial.breaks()
-        return await trial.flat()
+flattened(
+    4, "HTTP 200 says rejected, twice", lambda trial: trial.server.fail_next(CLOSE, Answer(5, "Order rejected"), 2)
+)
 
 
 @row(9, "a sized call is carried out and its answer lost", within_s=12.0)
@@ -113,46 +122,38 @@ async def cancel_unknown() -> float:
         return await trial.flat()
 
 
-@row(30, "429 on the close, three times", within_s=5.0)
-async def too_many_calls() -> float:
-    async with on_trial() as trial:
-        trial.server.fail_next(CLOSE, Failure(429), 3)
-        trial.breaks()
-        return await trial.flat()
+flattened(
+    30, "429 on the close, three times", lambda trial: trial.server.fail_next(CLOSE, Failure(429), 3), within_s=5.0
+)
 
 
-@row(31, "a list of positions is null", within_s=1.0)
+@row(31, "lists of positions are null while REST alone could tell", within_s=10.0)
 async def null_list() -> float:
     async with on_trial() as trial:
-        trial.server.fail_next("Position/searchOpen", Answer(0, is_executed=True, drops_payload=True), 5)
-        trial.breaks()
-        took_s = await trial.flat()
-        await asyncio.sleep(1)
-        return took_s
-
-
-@row(35, "the close is accepted and nothing happens", within_s=5.0)
-async def accepted_without_effect() -> float:
-    async with on_trial() as trial:
-        trial.server.fail_next(CLOSE, Answer(0))
+        trial.server.distort(BadLine(lost=1.0), "user")
+        trial.server.fail_next("Position/searchOpen", Answer(0, is_executed=True, drops_payload=True), 2)
         trial.breaks()
         return await trial.flat()
 
 
-@row(40, "500 on the close, which is carried out")
-async def server_error_executed() -> float:
-    async with on_trial() as trial:
-        trial.server.fail_next(CLOSE, Failure(500, is_executed=True))
-        trial.breaks()
-        return await trial.flat()
+flattened(
+    35,
+    "the close is accepted and nothing happens",
+    lambda trial: trial.server.fail_next(CLOSE, Answer(0)),
+    within_s=5.0,
+)
 
 
-@row(40, "502 on the close, four times", within_s=5.0)
-async def bad_gateway() -> float:
-    async with on_trial() as trial:
-        trial.server.fail_next(CLOSE, Failure(502), 4)
-        trial.breaks()
-        return await trial.flat()
+flattened(
+    40,
+    "500 on the close, which is carried out",
+    lambda trial: trial.server.fail_next(CLOSE, Failure(500, is_executed=True)),
+)
+
+
+flattened(
+    40, "502 on the close, four times", lambda trial: trial.server.fail_next(CLOSE, Failure(502), 4), within_s=5.0
+)
 
 
 @row(41, "a partial close is refused without a word, twice", within_s=5.0)
@@ -175,12 +176,7 @@ async def html() -> float:
 # -- sessions ----------------------------------------------------------------------------------------------------------
 
 
-@row(15, "the token is refused in the middle")
-async def revoked() -> float:
-    async with on_trial() as trial:
-        trial.server.revoke_tokens()
-        trial.breaks()
-        return await trial.flat()
+flattened(15, "the token is refused in the middle", lambda trial: trial.server.revoke_tokens())
 
 
 @row(16, "the hubs answer 403 and will not have us", within_s=5.0)
@@ -193,47 +189,26 @@ async def hub_forbidden() -> float:
         return await trial.flat()
 
 
-@row(43, "the venue logs the session out", within_s=5.0)
-async def logged_out() -> float:
-    async with on_trial() as trial:
-        trial.server.log_out()
-        trial.breaks()
-        return await trial.flat()
+flattened(43, "the venue logs the session out", lambda trial: trial.server.log_out(), within_s=5.0)
 
 
-@row(24, "the venue lists the account no longer")
-async def account_gone() -> float:
-    async with on_trial() as trial:
-        trial.exchange.set_visible(trial.number, False, time.time_ns())
-        trial.breaks()
-        return await trial.flat()
+flattened(
+    24,
+    "the venue lists the account no longer",
+    lambda trial: trial.exchange.set_visible(trial.number, False, time.time_ns()),
+)
 
 
 # -- streams -----------------------------------------------------------------------------------------------------------
 
 
-@row(17, "both hubs close with an error", within_s=5.0)
-async def closed_with_error() -> float:
-    async with on_trial() as trial:
-        trial.server.close_hubs()
-        trial.breaks()
-        return await trial.flat()
+flattened(17, "both hubs close with an error", lambda trial: trial.server.close_hubs(), within_s=5.0)
 
 
-@row(17, "both hubs close for good", within_s=5.0)
-async def closed_for_good() -> float:
-    async with on_trial() as trial:
-        trial.server.close_hubs(allow_reconnect=False)
-        trial.breaks()
-        return await trial.flat()
+flattened(17, "both hubs close for good", lambda trial: trial.server.close_hubs(allow_reconnect=False), within_s=5.0)
 
 
-@row(17, "the connections are cut", within_s=5.0)
-async def cut() -> float:
-    async with on_trial() as trial:
-        trial.server.drop_connections()
-        trial.breaks()
-        return await trial.flat()
+flattened(17, "the connections are cut", lambda trial: trial.server.drop_connections(), within_s=5.0)
 
 
 @row(17, "both hubs stand silent: streams dead, REST alive", within_s=5.0)
@@ -256,20 +231,15 @@ async def lost_events() -> float:
         return took_s
 
 
-@row(19, "every event comes twice", within_s=1.0)
-async def doubled() -> float:
-    async with on_trial() as trial:
-        trial.server.distort(BadLine(doubled=1.0), "user")
-        trial.breaks()
-        return await trial.flat()
+flattened(19, "every event comes twice", lambda trial: trial.server.distort(BadLine(doubled=1.0), "user"), within_s=1.0)
 
 
-@row(20, "events overtake each other", within_s=1.0)
-async def shuffled() -> float:
-    async with on_trial() as trial:
-        trial.server.distort(BadLine(late=1.0, late_s=0.025), "user", seed=7)
-        trial.breaks()
-        return await trial.flat()
+flattened(
+    20,
+    "events overtake each other",
+    lambda trial: trial.server.distort(BadLine(late=1.0, late_s=0.025), "user", seed=7),
+    within_s=1.0,
+)
 
 
 @row(20, "a line that loses, doubles and delays a fifth of everything", within_s=5.0)
