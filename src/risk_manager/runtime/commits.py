@@ -56,9 +56,13 @@ class Commits:
         """
         if self._is_recommitting:
             return
+        # A sound disk is done before the task would be left alone for the first time, and needs no time limit.
+        attempt = asyncio.Task(self._commit_all(), loop=asyncio.get_running_loop(), eager_start=True)
+        if attempt.done():
+            return attempt.result()
         try:
             async with asyncio.timeout(COMMIT_BUDGET_S):
-                await self._commit_all()
+                await attempt
         except TimeoutError:
             # The journal goes on writing; what it has stored by then it recognizes when it is offered again.
             self._failed("the disk did not answer in time")
