@@ -92,6 +92,15 @@ CREATE TABLE gaps (
 ) STRICT, WITHOUT ROWID
 """
 
+_TOTALS = """
+CREATE TABLE totals (
+    name TEXT NOT NULL PRIMARY KEY,
+    rows INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    signature BLOB NOT NULL
+) STRICT
+"""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _DECISIONS,
@@ -103,4 +112,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     (_FOLDED, "INSERT INTO folded SELECT 1, coalesce(max(rowid), 0) FROM decisions"),
     (_GAPS,),
+    ("ALTER TABLE decisions ADD COLUMN seal BLOB CHECK (length(seal) = 32)", _TOTALS),
 )

@@ -83,7 +83,7 @@ class SqliteJournal:
             return
         self._is_closed = True
         try:
-            await _on(self._writer, self._store.close)
+            await _on(self._writer, self._store.finish)
         finally:
             self._lock.release()
             self._writer.stop()

@@ -8,7 +8,8 @@ committed) the lockout stays: erring means locked.
 """
 
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from risk_manager.domain.fill import Fill
 from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout, LockoutRelease
 from risk_manager.domain.scope import Scope
-from risk_manager.persistence.database import open_database, transaction
+from risk_manager.persistence.database import FILE_NAME, open_database, transaction
+from risk_manager.persistence.seals import CLOSED_NAME, Seals, file_digest, load_key
 from risk_manager.ports.journal import JournalConflict, Recovered
 
 _encode = msgspec.json.Encoder().encode
@@ -47,14 +49,30 @@ class Store:
         self._directory = directory
         self._wait_ms = wait_ms
         self._connection: sqlite3.Connection | None = None
+        self._seals: Seals | None = None
         self._pages_since_checkpoint = 0
         self._is_folded = False
 
     def connect(self) -> sqlite3.Connection:
         """The open connection, made now if there is none."""
         if self._connection is None:
-            self._connection = open_database(self._directory, wait_ms=self._wait_ms)
+            # From here on the file changes; saying otherwise would raise a false alarm.
+            (self._directory / CLOSED_NAME).unlink(missing_ok=True)
+            connection = open_database(self._directory, wait_ms=self._wait_ms)
+            try:
+                self._seals = Seals(load_key(self._directory), connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
         return self._connection
+
+    @property
+    def seals(self) -> Seals:
+        """Chain and totals of the open connection."""
+        self.connect()
+        assert self._seals is not None
+        return self._seals
 
     def close(self) -> None:
         """Write the log back into the file and let go of it; idempotent."""
@@ -62,12 +80,23 @@ class Store:
         if connection is not None:
             connection.close()
 
+    def finish(self) -> None:
+        """Close, with the end of the chain and the hash of the closed file written down."""
+        if self._connection is None:
+            return
+        if self.seals.is_due:
+            with self._changing():
+                pass
+        self.close()
+        closed = self._directory / CLOSED_NAME
+        closed.write_bytes(file_digest(load_key(self._directory), self._directory / FILE_NAME))
+
     def commit(self, decision: Decision) -> None:
         """Store a decision with everything it sets, releases, opens and closes, or nothing of it."""
         assert decision.cause is not None, decision
         body = _encode(decision).decode()
         try:
-            self._is_folded &= not _insert_decision(self.connect(), decision, body)
+            self._is_folded &= not _insert_decision(self.connect(), self.seals, decision, body)
         except sqlite3.Error as error:
             self._drop_if_broken(error)
             raise
@@ -90,7 +119,7 @@ class Store:
     def _fold_all(self) -> None:
         """Bring the derived tables up to the last decision."""
         while not self._is_folded:
-            with transaction(self.connect()) as connection:
+            with self._changing() as connection:
                 rows = connection.execute(_UNFOLDED, (_FOLDED_AT_ONCE,)).fetchall()
                 for _, body in rows:
                     _fold(connection, _decode_decision(body))
@@ -105,7 +134,7 @@ class Store:
         """Store fills by id and gaps by their beginning, and replace the account's snapshot."""
         rows = [(account_id, fill.id, trading_day, fill.at_ns, _encode(fill).decode()) for fill in fills]
         try:
-            with transaction(self.connect()) as connection:
+            with self._changing() as connection:
                 connection.executemany(_UPSERT_FILL, rows)
                 connection.execute(_UPSERT_SNAPSHOT, (account_id, trading_day, snapshot))
                 connection.executemany(_UPSERT_GAP, [(account_id, *msgspec.structs.astuple(gap)) for gap in gaps])
@@ -142,6 +171,20 @@ class Store:
         rows = self._read(_FILLS_OF_DAY, account_id, trading_day)
         return tuple(msgspec.json.decode(row[0], type=Fill) for row in rows)
 
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction on the tables that change in place, whose totals change with them."""
+        seals = self.seals
+        try:
+            with transaction(self.connect()) as connection:
+                yield connection
+                seals.write()
+        except BaseException:
+            with suppress(sqlite3.Error):
+                seals.reload()
+            raise
+        seals.written()
+
     def _read(self, query: str, *parameters: str | int) -> list[tuple[Any, ...]]:
         try:
             with closing(self.connect().execute(query, parameters)) as cursor:
@@ -166,14 +209,16 @@ def scope_key(scope: Scope) -> str:
     return "account" if scope.contract_id is None else f"contract:{scope.contract_id}"
 
 
-def _insert_decision(connection: sqlite3.Connection, decision: Decision, body: str) -> bool:
+def _insert_decision(connection: sqlite3.Connection, seals: Seals, decision: Decision, body: str) -> bool:
     """True if the decision is new, False if the same one is stored already."""
     cause = decision.cause
     assert cause is not None, decision
     kind = str(type(cause).__struct_config__.tag)
     key = (decision.account_id, decision.sequence)
     row = (*key, decision.trading_day, cause.at_ns, cause.received_ns, kind, body)
-    if connection.execute(_INSERT_DECISION, row).rowcount == 1:
+    position, seal = seals.next(row)
+    if connection.execute(_INSERT_DECISION, (position, *row, seal)).rowcount == 1:
+        seals.stored(position, seal)
         return True
     (stored,) = connection.execute(_DECISION_BODY, key).fetchone()
     if stored != body:
@@ -216,8 +261,8 @@ def _set(connection: sqlite3.Connection, decision: Decision, lockout: Lockout) -
 
 
 _INSERT_DECISION = """
-INSERT INTO decisions (account_id, sequence, trading_day, at_ns, received_ns, cause, body)
-VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+INSERT INTO decisions (rowid, account_id, sequence, trading_day, at_ns, received_ns, cause, body, seal)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, sequence) DO NOTHING
 """
 _UNFOLDED = """
 SELECT rowid, body FROM decisions WHERE rowid > (SELECT up_to FROM folded) ORDER BY rowid LIMIT ?
