@@ -1,12 +1,16 @@
 """`risk-manager sim serve`, as a process."""
 
+import json
 import socket
+import subprocess
+import urllib.request
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from risk_manager.cli import app
-from tests.e2e.processes import call, simulator, wait_for
+from tests.e2e.processes import PATIENCE_S, PROJECT, call, command, environment, simulator, wait_for
 
 BARS = "time,open,high,low,close,volume\n2023-12-26T15:00:00,4800,4803,4797,4801,500\n"
 
@@ -50,12 +54,83 @@ def test_refuses_a_trader_there_is_not_and_a_port_that_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = call("sim", "serve", "--port", str(port))
+        uncontrolled = call("sim", "serve", "--control-port", str(port))
     assert refused.returncode == 2
     assert f"port {port} is taken" in refused.stderr
     assert "Traceback" not in refused.stderr
+    assert (uncontrolled.returncode, uncontrolled.stdout) == (2, "")
+    assert f"('127.0.0.1', {port})" in uncontrolled.stderr
+    assert "Traceback" not in uncontrolled.stderr
 
 
 def test_lets_a_scripted_trader_trade_and_holds_calls_back() -> None:
     with simulator("--trader", "doubler", "--accounts", "1", "--speed", "20") as sim:
         assert len(sim.accounts) == 1
         wait_for(lambda: sim.fills() or None, "fill of the doubler", every_s=0.1)
+
+
+def test_tells_all_that_is_wrong_with_faults_and_serves_nothing(tmp_path: Path) -> None:
+    script = tmp_path / "faults.yaml"
+    for text, told in (
+        (
+            "at 1s: jump\nat noon: log out\n",
+            ["faults.yaml, line 1, at 1s: no verb", "faults.yaml, line 2, at noon: write"],
+        ),
+        (
+            "at 1s: halt DOGE\nat 2s: block account 9\n",
+            ["at 1s: halt DOGE: no contract", "at 2s: block account 9: no acc"],
+        ),
+        ("at 1s: revoke key of \xff\n", ["faults.yaml: this is not UTF-8 text"]),
+    ):
+        script.write_text(text, encoding="latin-1")
+        done = CliRunner().invoke(app, ["sim", "serve", "--faults", str(script)])
+        assert (done.exit_code, done.stdout) == (2, "")
+        lines = done.stderr.splitlines()
+        assert len(lines) == len(told)
+        for line, begins in zip(lines, told, strict=True):
+            assert line.removeprefix("sim serve: ").removeprefix(f"{tmp_path}/").startswith(begins)
+
+
+def test_throws_faults_and_is_controlled(tmp_path: Path) -> None:
+    script = tmp_path / "faults.yaml"
+    script.write_text("at 0s: delay rest by 1ms for 50ms\n", encoding="utf-8")
+    options = ("--faults", str(script), "--fault-seed", "3", "--control-port", "0", "--users", "2", "--accounts", "1")
+    arguments = command("sim", "serve", "--json", *options)
+    process = subprocess.Popen(
+        arguments, cwd=PROJECT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        serving = json.loads(process.stdout.readline())
+        assert [each["user"] for each in serving["users"]] == ["demo", "demo-2"]
+        assert [each["accounts"] for each in serving["users"]] == [
+            ["PRAC-V2-100001-30000001"],
+            ["PRAC-V2-100002-30000002"],
+        ]
+        assert [each["account_ids"] for each in serving["users"]] == [[20_000_001], [20_000_002]]
+        assert "delay rest by 1ms for 50ms" in process.stderr.readline()
+        assert "over: delay rest by 1ms for 50ms" in process.stderr.readline()
+        with urllib.request.urlopen(f"{serving['control_url']}/faults", timeout=PATIENCE_S) as response:
+            waiting = json.loads(response.read())["waiting"]
+        assert len(waiting) > 1_000
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def test_leaves_the_control_api_off_and_one_user_by_default() -> None:
+    with simulator() as sim:
+        assert sim.serving["control_url"] is None
+        assert len(sim.serving["users"]) == 1
+        assert sim.serving["users"][0]["accounts"] == sim.accounts
+
+
+def test_closes_the_market_when_told_to_keep_hours(tmp_path: Path) -> None:
+    tape = tmp_path / "bars.csv"
+    tape.write_text(BARS.replace("15:00:00", "16:30:00"), encoding="utf-8")
+    options = ("--tape", str(tape), "--contract", "ESH24", "--zone", "America/Chicago")
+    with simulator(*options, "--keeps-hours") as sim, pytest.raises(AssertionError, match="not in an active trading"):
+        sim.trade(1, venue_root="EP")
+    with simulator(*options) as sim:
+        sim.trade(1, venue_root="EP")

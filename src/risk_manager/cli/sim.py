@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from risk_manager.simulator.serve import ServeOptions, Serving
+    from risk_manager.simulator.fault_script import Script
+    from risk_manager.simulator.serve import ServedUser, ServeOptions, Serving
 
 app = typer.Typer(help="The simulated ProjectX gateway.", no_args_is_help=True)
 
@@ -28,6 +29,18 @@ def serve(
     call_delay: Annotated[
         float, typer.Option(help="Seconds by which orders and closes are carried out late, as by a slow venue.", min=0)
     ] = 0.0,
+    keeps_hours: Annotated[bool, typer.Option("--keeps-hours", help="Close the market when CME's is closed.")] = False,
+    users: Annotated[
+        int, typer.Option(help="Users who may log in, each with accounts of their own.", min=1, max=100)
+    ] = 1,
+    faults: Annotated[Path | None, typer.Option(help="Fault script to play.", exists=True, dir_okay=False)] = None,
+    fault_seed: Annotated[int | None, typer.Option(help="Throw random faults, the same for the same seed.")] = None,
+    control_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port on 127.0.0.1 of the control API; 0 takes a free one.", min=0, max=65535, show_default="off"
+        ),
+    ] = None,
     trader: Annotated[str | None, typer.Option(help="Scripted trader on the first account, such as doubler.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print where it is as one line of JSON.")] = False,
 ) -> None:
@@ -36,9 +49,10 @@ def serve(
 
     from risk_manager.cli.errors import told
     from risk_manager.simulator.feeds import TapeError
-    from risk_manager.simulator.serve import ServeOptions
+    from risk_manager.simulator.serve import FaultsRefused, ServeOptions
 
     options = ServeOptions(
+        users=users,
         accounts=accounts,
         tape=tape,
         contract=contract,
@@ -47,16 +61,20 @@ def serve(
         seed=seed,
         port=port,
         call_delay_s=call_delay,
+        keeps_hours=keeps_hours,
         trader=trader,
+        faults=_script(faults),
+        fault_seed=fault_seed,
+        control_port=control_port,
     )
     try:
         asyncio.run(_serve_until_stopped(options, as_json=as_json))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except TapeError as error:
+    except (TapeError, FaultsRefused) as error:
         raise _refused(str(error)) from None
     except OSError as error:
-        raise _refused(told(error, port)) from None
+        raise _refused(told(error, port if control_port is None else None)) from None
     except KeyError as error:
         raise _refused(error.args[0]) from None
 
@@ -74,14 +92,33 @@ async def _serve_until_stopped(options: "ServeOptions", *, as_json: bool) -> Non
     def ready(serving: "Serving") -> None:
         typer.echo(msgspec.json.encode(serving).decode() if as_json else _described(serving))
 
-    server = asyncio.create_task(run_server(options, wall_ns, ready))
+    def tell(line: str) -> None:
+        typer.echo(line, err=True)
+
+    server = asyncio.create_task(run_server(options, wall_ns, ready, tell))
     call_on_stop(server.cancel)
     with suppress(asyncio.CancelledError):
         await server
 
 
-def _refused(problem: str) -> typer.Exit:
-    typer.echo(f"sim serve: {problem}", err=True)
+def _script(path: Path | None) -> "Script":
+    from risk_manager.simulator.fault_script import Script, ScriptRefused, parse_script
+
+    if path is None:
+        return Script()
+    try:
+        return parse_script(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise _refused(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise _refused(f"{path}: this is not UTF-8 text") from None
+    except ScriptRefused as refused:
+        raise _refused("\n".join(f"{path.name}, {fault}" for fault in refused.faults)) from None
+
+
+def _refused(problems: str) -> typer.Exit:
+    for problem in problems.splitlines():
+        typer.echo(f"sim serve: {problem}", err=True)
     return typer.Exit(2)
 
 
@@ -90,8 +127,16 @@ def _described(serving: "Serving") -> str:
         f"Simulated gateway on {serving.api_url} (Ctrl-C ends it)",
         f"  user hub     {serving.user_hub_url}",
         f"  market hub   {serving.market_hub_url}",
-        f"  log in with  PROJECT_X_USERNAME={serving.user} PROJECT_X_API_KEY={serving.api_key}",
-        f"  accounts     {', '.join(serving.accounts)}",
+        *(line for user in serving.users for line in _logging_in(user)),
         f"  contracts    {', '.join(serving.contracts)}",
     ]
+    if serving.control_url is not None:
+        lines.append(f"  control      {serving.control_url}")
     return "\n".join(lines)
+
+
+def _logging_in(user: "ServedUser") -> tuple[str, str]:
+    return (
+        f"  log in with  PROJECT_X_USERNAME={user.user} PROJECT_X_API_KEY={user.api_key}",
+        f"  accounts     {', '.join(user.accounts)}",
+    )

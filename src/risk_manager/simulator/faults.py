@@ -4,6 +4,9 @@ from collections import defaultdict, deque
 
 import msgspec
 
+EVERY_CALL = "*"
+"""In place of a path: any call of the REST API."""
+
 
 class Failure(msgspec.Struct, frozen=True):
     """How one call fails.
@@ -42,23 +45,48 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Faults:
-    """The faults waiting to happen. Paths are given as `Order/place` or `/hubs/user`, in any case."""
+    """The faults waiting to happen. Paths are given as `Order/place`, `/hubs/user` or `EVERY_CALL`, in any case.
+
+    What was ordered for one path comes before what was ordered for all, and what was counted before what lasts.
+    """
 
     def __init__(self) -> None:
         self._queued: defaultdict[str, deque[Failure | Answer]] = defaultdict(deque)
+        self._lasting: dict[str, dict[str, Failure | Answer]] = defaultdict(dict)
 
     def fail_next(self, path: str, failure: Failure | Answer, count: int = 1) -> None:
         """Let the next `count` calls of `path` fail, after those already ordered."""
         self._queued[_key(path)].extend([failure] * count)
 
+    def fail_always(self, path: str, failure: Failure | Answer, name: str = "") -> None:
+        """Let all calls of `path` fail until `relent`; of several names the one ordered last counts."""
+        self._lasting[_key(path)].pop(name, None)
+        self._lasting[_key(path)][name] = failure
+
+    def relent(self, path: str, name: str = "") -> None:
+        """End what `fail_always` began under this name."""
+        self._lasting[_key(path)].pop(name, None)
+
     def take(self, path: str) -> Failure | Answer | None:
-        """The failure of a call happening now, None when it may succeed; it is used up."""
-        waiting = self._queued.get(_key(path))
-        return waiting.popleft() if waiting else None
+        """The failure of a call happening now, None when it may succeed; a counted one is used up."""
+        key = _key(path)
+        keys = (key,) if key.startswith("hubs/") else (key, EVERY_CALL)
+        for each in keys:
+            if waiting := self._queued.get(each):
+                return waiting.popleft()
+        for each in keys:
+            if lasting := self._lasting.get(each):
+                return next(reversed(lasting.values()))
+        return None
+
+    def counted(self) -> dict[str, int]:
+        """How many calls are still to fail, by path in lower case."""
+        return {path: len(waiting) for path, waiting in self._queued.items() if waiting}
 
     def clear(self) -> None:
         """Let everything succeed again."""
         self._queued.clear()
+        self._lasting.clear()
 
 
 def _key(path: str) -> str:

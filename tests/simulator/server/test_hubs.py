@@ -1,5 +1,7 @@
 """Both hubs over real sockets: who hears what, in which shape and order."""
 
+import asyncio
+
 import pytest
 
 from risk_manager.domain.order import Side
@@ -202,3 +204,25 @@ async def test_tells_a_slow_reader_that_reads_after_all_to_reconnect() -> None:
         assert len(records) < 60
         assert records[-1] == {"type": 7, "error": "Connection closed with an error.", "allowReconnect": True}
         assert await lazy.closed() == 1000
+
+
+async def test_serves_many_connections_of_several_users_and_accounts_at_once(gateway: Gateway) -> None:
+    gateway.quote()
+    owners = {gateway.pat: "pat", gateway.pat_second: "pat", gateway.kim: "kim"}
+    tokens = {user: await gateway.login(user) for user in ("pat", "kim")}
+    clients = {
+        account_id: [await gateway.connect("user", tokens[user], ("SubscribePositions", account_id)) for _ in range(5)]
+        for account_id, user in owners.items()
+    }
+    orders = [
+        gateway.place(tokens[user], accountId=account_id, size=size)
+        for size, (account_id, user) in enumerate(owners.items(), 1)
+        for _ in range(4)
+    ]
+    assert all(reply["success"] for reply in await asyncio.gather(*orders))
+    for size, (account_id, listening) in enumerate(clients.items(), 1):
+        for client in listening:
+            held = [record["arguments"][0]["data"] for record in await client.take(4)]
+            assert {each["accountId"] for each in held} == {account_id}
+            assert [each["size"] for each in held] == [size, 2 * size, 3 * size, 4 * size]
+            await silence(client)

@@ -1,8 +1,10 @@
 """What an exchange emission says on the two hubs, to whom and in which shape."""
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
+
+import msgspec
 
 from risk_manager.simulator.emissions import (
     AccountChanged,
@@ -16,8 +18,9 @@ from risk_manager.simulator.emissions import (
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.server import depth, shapes, signalr
 from risk_manager.simulator.server.connection import HubConnection
-from risk_manager.simulator.server.distortion import Distortion
+from risk_manager.simulator.server.distortion import BadLine, Distortion
 from risk_manager.simulator.server.hubs import MARKET_TOPICS, USER_TOPICS, GroupKey, Hub, Topic
+from risk_manager.simulator.server.poison import Poison, poisoned_record
 from risk_manager.simulator.server.settings import SimSettings
 from risk_manager.simulator.server.times import stream_time
 
@@ -34,10 +37,11 @@ class Broadcast:
         self._settings = settings
         self._stream = settings.stream
         self._later: set[asyncio.TimerHandle] = set()
-        self._waiting: dict[str, deque[tuple[Hub, GroupKey, bytes]]] = {}
+        self._waiting: defaultdict[str | Hub, deque[tuple[Hub, GroupKey, bytes]]] = defaultdict(deque)
         self.user_hub = Hub(settings, USER_TOPICS, self._user_group, _greet_silently)
         self.market_hub = Hub(settings, MARKET_TOPICS, _market_group, self._greet_with_the_market)
         self._distortions: dict[Hub, Distortion] = {}
+        self._poisons: dict[Hub, Poison] = {}
         self._unsubscribe: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -77,6 +81,23 @@ class Broadcast:
         self._distortions.pop(hub, None)
         if distortion is not None:
             self._distortions[hub] = distortion
+
+    def worsen(self, hub: Hub, **line: float) -> None:
+        """Change members of the `BadLine` of a hub and leave the others as they are."""
+        distortion = self._distortions.setdefault(hub, Distortion(BadLine(), seed=0))
+        distortion.line = msgspec.structs.replace(distortion.line, **line)
+
+    def poison(self, hub: Hub, poison: Poison | None) -> None:
+        """Put bad values into what a hub sends from now on; None ends it."""
+        self._poisons.pop(hub, None)
+        if poison is not None:
+            self._poisons[hub] = poison
+
+    def reshape(self, **members: object) -> None:
+        """Wrap events in another way from now on (`StreamShapes`); None is as the settings say."""
+        first = self._settings.stream
+        changes = {name: getattr(first, name) if value is None else value for name, value in members.items()}
+        self._stream = msgspec.structs.replace(self._stream, **changes)
 
     def log_out(self, reason: str) -> None:
         """Send `GatewayLogout` to every connection of both hubs."""
@@ -151,15 +172,33 @@ class Broadcast:
     def _publish(self, hub: Hub, group: GroupKey, target: str, *arguments: object) -> None:
         record = signalr.invocation(target, *arguments)
         delay_s = self._settings.event_delays_s.get(target, 0.0)
-        if delay_s <= 0:
-            self._transmit(hub, group, record)
+        self._in_order(target, delay_s, self._transmit, (hub, group, record))
+
+    def _in_order(
+        self,
+        queue: str | Hub,
+        delay_s: float,
+        act: Callable[[Hub, GroupKey, bytes], None],
+        item: tuple[Hub, GroupKey, bytes],
+    ) -> None:
+        """Act later, never before what the same queue holds already."""
+        waiting = self._waiting[queue]
+        if delay_s <= 0 and not waiting:
+            act(*item)
             return
-        # Timers of equal time fire in no fixed order, so each takes the oldest record of its kind, not its own.
-        waiting = self._waiting.setdefault(target, deque())
-        waiting.append((hub, group, record))
-        self._after(delay_s, lambda: self._transmit(*waiting.popleft()))
+        # Timers of equal time fire in no fixed order, so each takes the oldest item of its queue, not its own.
+        waiting.append(item)
+        self._after(delay_s, lambda: act(*waiting.popleft()))
 
     def _transmit(self, hub: Hub, group: GroupKey, record: bytes) -> None:
+        poison = self._poisons.get(hub)
+        if poison is not None:
+            record = poisoned_record(record, poison)
+        distortion = self._distortions.get(hub)
+        behind_s = 0.0 if distortion is None else distortion.line.behind_s
+        self._in_order(hub, behind_s, self._send, (hub, group, record))
+
+    def _send(self, hub: Hub, group: GroupKey, record: bytes) -> None:
         distortion = self._distortions.get(hub)
         for copy_s in distortion.copies_s() if distortion is not None else (0.0,):
             if copy_s <= 0:

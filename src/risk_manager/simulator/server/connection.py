@@ -1,13 +1,19 @@
 """One client on one hub: handshake, keep-alive, reading and the bounded queue towards it."""
 
 import asyncio
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from aiohttp import WSMsgType, web
 
 from risk_manager.simulator.server import signalr
+from risk_manager.simulator.server.door import cut
 from risk_manager.simulator.server.settings import SimSettings
+
+# Long enough for a reader to look at each piece by itself.
+_PIECE_GAP_S = 0.002
+_FINAL = 0x80
 
 Serve = Callable[["HubConnection", signalr.Invocation | signalr.StreamingCall], None]
 
@@ -17,6 +23,9 @@ class HubConnection:
 
     `send` never blocks: records queue and one writer task sends all that is pending as one WebSocket message, in order.
     A reader that falls more than `queue_bytes` behind is told to reconnect and cut off, so that it stalls nobody else.
+
+    Attributes:
+        pieces: how many WebSocket frames a message is cut into, each written in two goes.
     """
 
     def __init__(
@@ -35,10 +44,12 @@ class HubConnection:
         self._last_heard_s = self._loop.time()
         self._is_closing = False
         self._is_stalled = False
+        self._is_forsaken = False
+        self.pieces = 1
 
     def send(self, record: bytes) -> None:
-        """Queue one record; nothing is queued once the connection is closing or while it is stalled."""
-        if self._is_closing or self._is_stalled:
+        """Queue one record; nothing is queued once the connection is closing or while it is silent."""
+        if self._is_closing or self._is_stalled or self._is_forsaken:
             return
         self._pending.append(record)
         self._pending_bytes += len(record)
@@ -51,11 +62,24 @@ class HubConnection:
         """Say goodbye with a type 7 after what is pending, then close the socket; cut it if that takes too long."""
         self._finish(signalr.close(error, allow_reconnect=allow_reconnect))
 
-    def drop(self) -> None:
-        """Cut the TCP connection without a word."""
+    def drop(self, *, resets: bool = False) -> None:
+        """Cut the TCP connection without a word, by a reset if so wished."""
         self._is_closing = True
         self._wake.set()
-        self._transport.abort()
+        cut(self._transport, resets=resets)
+
+    def forsake(self) -> None:
+        """Be gone without closing: nothing is read any more and nothing sent, not even the answer to a ping."""
+        self._is_forsaken = True
+        self._pending.clear()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._transport.pause_reading()
+
+    def release(self) -> None:
+        """Cut the connection if it was forsaken."""
+        if self._is_forsaken:
+            self.drop()
 
     def stall(self) -> None:
         """Keep the socket open and say nothing from now on; what would be sent is lost."""
@@ -171,6 +195,9 @@ class HubConnection:
     def _finish(self, last_record: bytes) -> None:
         if self._is_closing:
             return
+        if self._is_forsaken:
+            self.drop()
+            return
         self._is_closing = True
         self._pending.append(last_record)
         self._wake.set()
@@ -186,7 +213,34 @@ class HubConnection:
                 self._pending.clear()
                 self._pending_bytes = 0
                 if payload:
-                    await self._socket.send_frame(payload, WSMsgType.TEXT)
+                    await self._send_message(payload)
                 if self._is_closing and not self._pending:
                     await self._socket.close()
                     return
+
+    async def _send_message(self, payload: bytes) -> None:
+        if self.pieces == 1:
+            await self._socket.send_frame(payload, WSMsgType.TEXT)
+            return
+        for frame in _frames(payload, self.pieces):
+            if self._transport.is_closing():
+                raise ConnectionResetError
+            # Two writes on a socket without delay leave as two segments, the first within the frame's header.
+            self._transport.write(frame[:1])
+            self._transport.write(frame[1:])
+            await asyncio.sleep(_PIECE_GAP_S)
+
+
+def _frames(payload: bytes, pieces: int) -> Iterator[bytes]:
+    """A text message as a fragmented one of RFC 6455, section 5.4; aiohttp itself writes whole ones only."""
+    size = -(-len(payload) // pieces)
+    for start in range(0, len(payload), size):
+        part = payload[start : start + size]
+        is_last = start + size >= len(payload)
+        first = (_FINAL if is_last else 0) | (WSMsgType.TEXT if start == 0 else WSMsgType.CONTINUATION)
+        if len(part) < 126:
+            yield struct.pack("!BB", first, len(part)) + part
+        elif len(part) < 1 << 16:
+            yield struct.pack("!BBH", first, 126, len(part)) + part
+        else:
+            yield struct.pack("!BBQ", first, 127, len(part)) + part

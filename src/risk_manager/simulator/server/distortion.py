@@ -1,4 +1,7 @@
-"""A bad line: some events of a hub are lost, some come twice, some come late; from a seed, so that a run repeats."""
+"""A bad line: some events of a hub are lost, some come twice, some or all come late.
+
+Chance comes from a seed, so that a run repeats.
+"""
 
 import random
 
@@ -11,25 +14,31 @@ class BadLine(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         lost, doubled, late: shares of events; what is doubled may also be late, copy by copy.
         late_s: the longest delay of a late copy. Other copies overtake it.
+        behind_s: how much later everything comes, in its order.
     """
 
     lost: float = 0.0
     doubled: float = 0.0
     late: float = 0.0
     late_s: float = 0.0
+    behind_s: float = 0.0
 
 
 class Distortion:
-    """Decides for one event after another what becomes of it."""
+    """Decides for one event after another what becomes of it.
+
+    Attributes:
+        line: may be changed; chance goes on where it was.
+    """
 
     def __init__(self, line: BadLine, seed: int) -> None:
-        self._line = line
+        self.line = line
         self._random = random.Random(seed)
 
     def copies_s(self) -> tuple[float, ...]:
         """After how many seconds each copy of the next event is sent; empty when it is lost."""
         # Always the same number of draws for an event, so that changing one share does not change the others' choices.
-        is_lost, is_doubled = self._happens(self._line.lost), self._happens(self._line.doubled)
+        is_lost, is_doubled = self._happens(self.line.lost), self._happens(self.line.doubled)
         first_s, second_s = self._delay_s(), self._delay_s()
         if is_lost:
             return ()
@@ -39,5 +48,5 @@ class Distortion:
         return self._random.random() < share
 
     def _delay_s(self) -> float:
-        is_late, delay_s = self._happens(self._line.late), self._random.random() * self._line.late_s
+        is_late, delay_s = self._happens(self.line.late), self._random.random() * self.line.late_s
         return delay_s if is_late else 0.0

@@ -63,6 +63,7 @@ class Hub:
         self._connections: dict[HubConnection, None] = {}
         self._groups: dict[GroupKey, dict[HubConnection, None]] = {}
         self._is_stalled = False
+        self._pieces = 1
 
     @property
     def connections(self) -> tuple[HubConnection, ...]:
@@ -72,6 +73,7 @@ class Hub:
     def add(self, connection: HubConnection) -> None:
         """A connection shook hands."""
         self._connections[connection] = None
+        connection.pieces = self._pieces
         if self._is_stalled:
             connection.stall()
 
@@ -89,6 +91,12 @@ class Hub:
                 connection.stall()
             else:
                 connection.resume()
+
+    def split(self, pieces: int) -> None:
+        """Cut every message of every connection, present and to come, into so many frames; 1 leaves them whole."""
+        self._pieces = pieces
+        for connection in self._connections:
+            connection.pieces = pieces
 
     def has_members(self, group: GroupKey) -> bool:
         """Whether anybody would receive what is published to the group."""

@@ -3,17 +3,21 @@
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
 
+import msgspec
 from aiohttp import hdrs, web
 
 from risk_manager.simulator.exchange import Exchange
-from risk_manager.simulator.faults import Answer, Failure, Faults
+from risk_manager.simulator.faults import EVERY_CALL, Answer, Failure, Faults
+from risk_manager.simulator.records import SimAccount
 from risk_manager.simulator.server.bars import BarStore
 from risk_manager.simulator.server.broadcast import Broadcast
 from risk_manager.simulator.server.distortion import BadLine, Distortion
+from risk_manager.simulator.server.door import REST, Door
 from risk_manager.simulator.server.endpoint import HubEndpoint
 from risk_manager.simulator.server.hubs import Hub
-from risk_manager.simulator.server.operations import AccountOperations, AuthOperations, CatalogOperations
-from risk_manager.simulator.server.orders import OrderOperations
+from risk_manager.simulator.server.operations import AuthOperations
+from risk_manager.simulator.server.poison import Poison, poisoned_reply
+from risk_manager.simulator.server.repertoire import Repertoire
 from risk_manager.simulator.server.replies import Login
 from risk_manager.simulator.server.rest import RestApi, bearer_token, unauthorized
 from risk_manager.simulator.server.settings import SimSettings
@@ -55,14 +59,13 @@ class SimServer:
         self._bars = BarStore()
         rest = self._settings.rest
         self._users = UserBook(users, rest.apps, rest.passwords)
-        operations = (
-            AuthOperations(self._users, self._mint, rest),
-            AccountOperations(exchange),
-            CatalogOperations(exchange, self._bars, rest),
-            OrderOperations(exchange, rest),
-        )
-        table = [operation for group in operations for operation in group.table()]
-        self._rest = RestApi(table, self._settings, self._mint, self._now_ns)
+        self._user_names = tuple(users)
+        self._lost_keys: dict[str, str] = {}
+        self._first_accounts: dict[int, SimAccount] = {}
+        self._repertoire = Repertoire(exchange, self._bars, rest, AuthOperations(self._users, self._mint, rest))
+        self._rest = RestApi(self._repertoire.table(), self._settings, self._mint, self._now_ns)
+        self._door = Door()
+        self._poisons: dict[str, Poison] = {}
         self._connection_numbers = itertools.count(1)
         self._broadcast = Broadcast(exchange, self._settings)
         self._endpoints = {
@@ -96,18 +99,56 @@ class SimServer:
         if self._runner is None:
             return
         self._broadcast.stop()
+        self._door.open()
         for endpoint in self._endpoints.values():
             endpoint.close()
         runner, self._runner = self._runner, None
         await runner.cleanup()
 
-    # Faults on demand. `hub` is "user", "market" or None for both.
+    @property
+    def user_names(self) -> tuple[str, ...]:
+        """Who may log in."""
+        return self._user_names
 
-    def drop_connections(self, hub: str | None = None) -> None:
-        """Cut the TCP connections of a hub without a word."""
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """The paths of the REST API below `/api/`."""
+        return tuple(each.path for each in self._repertoire.table())
+
+    # Faults on demand. `hub` is "user", "market" or None for both; `place` is a hub or "rest".
+
+    def drop_connections(self, hub: str | None = None, *, resets: bool = False) -> None:
+        """Cut the TCP connections of a hub without a word, by a reset if so wished."""
         for each in self._hubs(hub):
             for connection in each.connections:
-                connection.drop()
+                connection.drop(resets=resets)
+
+    def cut(self, place: str, *, resets: bool = False) -> None:
+        """Cut the connections there are; of the REST API those that clients keep open."""
+        if place == REST:
+            self._door.cut(resets=resets)
+        else:
+            self.drop_connections(place, resets=resets)
+
+    def refuse(self, place: str, is_refused: bool = True) -> None:
+        """Cut off whoever asks for anything, a connection of a hub too, or let them in again."""
+        self._door.refuse(place, is_refused)
+
+    def forsake(self, place: str) -> None:
+        """Leave the connections there are half open: nobody is behind them any more; new ones are good."""
+        if place == REST:
+            self._door.forsake()
+        for each in self._hubs(place):
+            for connection in each.connections:
+                connection.forsake()
+
+    def release(self, place: str) -> None:
+        """Cut the connections that were forsaken."""
+        if place == REST:
+            self._door.release()
+        for each in self._hubs(place):
+            for connection in each.connections:
+                connection.release()
 
     def close_hubs(
         self, error: str | None = CLOSED_WITH_ERROR, *, allow_reconnect: bool = True, hub: str | None = None
@@ -127,6 +168,32 @@ class SimServer:
         for each in self._hubs(hub):
             each.set_stalled(False)
 
+    def stall_rest(self, is_stalled: bool = True) -> None:
+        """Keep REST calls waiting; at the end those whose callers still wait are carried out and answered."""
+        self._door.stall(is_stalled)
+
+    def split(self, hub: str, pieces: int) -> None:
+        """Cut every message of a hub into so many WebSocket frames; 1 leaves them whole."""
+        for each in self._hubs(hub):
+            each.split(pieces)
+
+    def worsen(self, hub: str, **line: float) -> None:
+        """Change members of a hub's `BadLine` from now on and leave the others as they are."""
+        for each in self._hubs(hub):
+            self._broadcast.worsen(each, **line)
+
+    def reshape_events(self, **members: object) -> None:
+        """Wrap hub events in another way from now on (members of `StreamShapes`); None is as the settings say."""
+        self._broadcast.reshape(**members)
+
+    def poison(self, where: str, poison: Poison | None) -> None:
+        """Put bad values into the events of a hub, the replies of a path, or of `EVERY_CALL`; None ends it."""
+        for each in self._hubs(where):
+            self._broadcast.poison(each, poison)
+        self._poisons.pop(where.lower(), None)
+        if poison is not None:
+            self._poisons[where.lower()] = poison
+
     def distort(self, line: BadLine | None, hub: str | None = None, *, seed: int = 0) -> None:
         """Lose, double and delay events from now on; None repairs the line."""
         for each in self._hubs(hub):
@@ -139,9 +206,17 @@ class SimServer:
         """
         self.faults.fail_next(path, failure, count)
 
-    def set_rest_delay(self, delay_s: float) -> None:
-        """Answer REST calls that much later; they are carried out at once."""
-        self._rest.delay_s = delay_s
+    def set_rest_delay(self, delay_s: float | None) -> None:
+        """Answer REST calls that much later; they are carried out at once. None is as the settings say."""
+        self._rest.delay_s = self._settings.rest_delay_s if delay_s is None else delay_s
+
+    def age_reads(self, lag_s: float | None) -> None:
+        """Answer reads of accounts with what was true so long ago, but nothing from before now; None is the present."""
+        self._repertoire.age_reads(lag_s)
+
+    def change_catalog(self, **settings: object) -> None:
+        """Answer about contracts and bars by other `RestSettings`: `bars_lag_s`, `has_live_data`; None: as at first."""
+        self._repertoire.change_catalog(**settings)
 
     def hold_orders(self, hold: Callable[[], Awaitable[None]] | None) -> None:
         """Await `hold` before a call that places, changes or closes is carried out: latency in any time you like."""
@@ -162,9 +237,27 @@ class SimServer:
         """Give a user another API key; the old one is good for nothing, tokens got with it stay valid."""
         self._users.user(user).key = key
 
-    def set_token_lifetime(self, lifetime_s: int) -> None:
-        """Let tokens issued from now on expire after so many real seconds."""
-        self._mint.set_lifetime(lifetime_s)
+    def revoke_key(self, user: str) -> None:
+        """Refuse a user's API key until it is restored; tokens got with it stay valid."""
+        found = self._users.user(user)
+        self._lost_keys.setdefault(found.name, found.key)
+        found.key = self._mint.opaque_id(f"key {found.name}")
+
+    def restore_key(self, user: str) -> None:
+        """Take a revoked key again."""
+        found = self._users.user(user)
+        found.key = self._lost_keys.pop(found.name, found.key)
+
+    def set_token_lifetime(self, lifetime_s: int | None) -> None:
+        """Let tokens issued from now on expire after so many real seconds; None is as the settings say."""
+        self._mint.set_lifetime(self._settings.token_lifetime_s if lifetime_s is None else lifetime_s)
+
+    def change_account(self, account_id: int, **members: object) -> None:
+        """Change what is set up at the venue (`is_follower`, `bracket_mode`); None is as it was at first."""
+        state = self.exchange._accounts[account_id]
+        first = self._first_accounts.setdefault(account_id, state.record)
+        changes = {name: getattr(first, name) if value is None else value for name, value in members.items()}
+        state.record = msgspec.structs.replace(state.record, **changes)
 
     def log_out(self, reason: str = "Session ended") -> None:
         """Send `GatewayLogout` on both hubs."""
@@ -182,12 +275,22 @@ class SimServer:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path.lower()
+        if not await self._door.admit(request, _place(path)):
+            return web.Response(status=500)
         fault = self.faults.take(path)
         if isinstance(fault, Failure):
             if fault.is_executed:
                 await self._route(request, path)
             return _failed(request, fault)
-        return await self._route(request, path, fault)
+        return self._poisoned(path, await self._route(request, path, fault))
+
+    def _poisoned(self, path: str, response: web.StreamResponse) -> web.StreamResponse:
+        poison = self._poisons.get(path.removeprefix(_API).strip("/"), self._poisons.get(EVERY_CALL))
+        if poison is None or not path.startswith(_API) or not isinstance(response, web.Response):
+            return response
+        if response.status == 200 and isinstance(response.body, bytes) and response.content_type == "application/json":
+            response.body = poisoned_reply(response.body, poison)
+        return response
 
     async def _route(self, request: web.Request, path: str, answer: Answer | None = None) -> web.StreamResponse:
         if path.startswith(_API):
@@ -225,6 +328,11 @@ class SimServer:
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = request.headers.get(
                 hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "authorization,content-type,x-requested-with"
             )
+
+
+def _place(path: str) -> str:
+    """Which of the server's places a path belongs to."""
+    return path.removeprefix(_HUBS).rstrip("/").removesuffix(_NEGOTIATE) if path.startswith(_HUBS) else REST
 
 
 def _failed(request: web.Request, failure: Failure) -> web.Response:
