@@ -117,6 +117,34 @@ def test_tries_again_after_a_refusal(action: Action, refusals: int, refusal: Ref
     assert in_flight.free_at_ns(target_of(action), NET, SENT_NS) == SENT_NS + wait_ns
 
 
+@pytest.mark.parametrize("action", [CLOSE, REDUCE])
+@pytest.mark.parametrize(
+    ("refusals", "tries_after_s"),
+    [(1, 1), (10, 1), (11, 2), (20, 2), (21, 5), (30, 5), (31, 10), (4000, 10)],
+)
+def test_tries_a_closed_market_less_and_less_often(action: Action, refusals: int, tries_after_s: int) -> None:
+    in_flight = in_closed_market(action, refusals)
+    target, before_ns, at_ns = target_of(action), SENT_NS - 1, SENT_NS + tries_after_s * S
+    assert in_flight.free_at_ns(target, NET, at_ns - 1, before_ns) == at_ns
+    assert in_flight.free_at_ns(target, NET, at_ns, before_ns) <= at_ns
+
+
+def test_looks_every_second_whether_a_closed_market_is_quoted_again() -> None:
+    in_flight = in_closed_market(CLOSE, 31)
+    asked = [in_flight.free_at_ns("close:ES", NET, SENT_NS + second * S, SENT_NS) for second in range(10)]
+    assert asked == [SENT_NS + (second + 1) * S for second in range(10)]
+    assert in_flight.free_at_ns("close:ES", NET, SENT_NS + 3 * S, SENT_NS + 1) == SENT_NS + 1 * S
+    assert in_flight.free_at_ns("close:ES", NET, SENT_NS + 3 * S) == SENT_NS + 1 * S
+
+
+def in_closed_market(action: Action, refusals: int) -> InFlight:
+    in_flight = registry(action)
+    for _ in range(refusals):
+        in_flight.sent(action, NET, SENT_NS)
+        in_flight.learned(refused(SENT_NS, Refusal.MARKET_CLOSED))
+    return in_flight
+
+
 @pytest.mark.parametrize("action", [CANCEL, CLOSE])
 def test_repeats_size_free_unknowns_soon(action: Action) -> None:
     in_flight = registry(action, unknown(SENT_NS + 1 * S))

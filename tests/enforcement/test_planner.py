@@ -3,10 +3,11 @@
 import msgspec
 
 from risk_manager.domain.actions import Action, CancelOrder, ClosePosition, ReducePosition
-from risk_manager.domain.events import ActionAccepted, ActionUnknown
+from risk_manager.domain.events import ActionAccepted, ActionRejected, ActionUnknown, QuoteUpdated, Refusal
 from risk_manager.domain.finding import AtMost
 from risk_manager.domain.intent import Flat, Goal, SizesAtMost
 from risk_manager.domain.order import OrderStatus, Side
+from risk_manager.domain.quote import Quote
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.enforcement.in_flight import InFlight
 from risk_manager.enforcement.pacing import Pacing
@@ -112,6 +113,18 @@ def test_skips_suspended_children_of_a_working_order() -> None:
     desk.accepts(50)
     del desk.state.orders["entry"]
     assert desk.at(60) == ["cancel child"], "an orphan that stayed behind"
+
+
+def test_closes_when_a_closed_market_is_quoted_again() -> None:
+    desk = Desk(account((ES, 2)))
+    for second in range(11):
+        assert desk.at(1000 * second) == ["close EP"]
+        for close in desk.last:
+            at_ns = S + second * S
+            desk.in_flight.learned(ActionRejected("1", close.id, Refusal.MARKET_CLOSED, "", 0, at_ns))
+    assert desk.at(11_400) == []
+    desk.state.on_quote(QuoteUpdated("1", Quote(ES.id, 1, 2, None, 0), 0, S + 11_500 * MS))
+    assert desk.at(11_500) == ["close EP"]
 
 
 def test_sends_one_close_however_many_goals_want_it() -> None:

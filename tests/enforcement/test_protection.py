@@ -50,7 +50,6 @@ def limit(order_id: str, size: int, ticks: int = 140, *, own: bool = False) -> O
         (GOAL, 2, (limit("8", 2),), (True, None, 2, 100)),
         (MIXED, 2, (stop("8", 2, 90),), (True, "8", None, 100)),
         (MIXED, 2, (stop("8", 2, 101),), None),
-        (MIXED, 2, (stop("8", 2, 90, status=OrderStatus.PENDING),), None),
         (BOTH, 2, (stop("7", 2, own=True),), (False, None, 2, 140)),
         (BOTH, 2, (stop("7", 2, own=True), limit("9", 2, own=True)), None),
         (BOTH, 2, (stop("7", 2, own=True), limit("9", 2, 150, own=True)), (False, "9", None, 140)),
@@ -82,6 +81,21 @@ def test_the_next_change(
             )
         )
         assert found == (is_stop, order_id, size, ticks)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": OrderType.TRAILING_STOP},  # its distance is the venue's to keep
+        {"type": OrderType.STOP_LIMIT},
+        {"status": OrderStatus.SUSPENDED, "parent_id": "gone"},  # priced anew when its entry fills
+        {"status": OrderStatus.PENDING},
+        {"status": OrderStatus.UNKNOWN},
+    ],
+)
+def test_never_moves_a_stop_whose_price_is_not_its_own(changes: dict[str, object]) -> None:
+    other = replace(stop("8", 2, 90), **changes)
+    assert next_change(MIXED, account((ES, 2), orders=(other,))) is None
 
 
 def _turned(goal: Protected) -> Protected:

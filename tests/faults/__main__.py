@@ -8,7 +8,8 @@ from pathlib import Path
 import structlog
 
 from tests.faults.elsewhere import ELSEWHERE
-from tests.faults.rows import ROWS, measured
+from tests.faults.rows import ROWS
+from tests.faults.table import measured
 
 PAGE = Path(__file__).parents[2] / "docs" / "fault-matrix.md"
 HEAD = """# What can go wrong between the guard and the venue

@@ -6,70 +6,26 @@ act until the exchange's own books show what the rule demands.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
 
 from risk_manager.domain.order import Side
+from risk_manager.enforcement.denials import NOT_ENFORCEABLE
+from risk_manager.runtime.health import GuardState
+from risk_manager.simulator.catalog import listed
 from risk_manager.simulator.faults import Answer, Failure
+from risk_manager.simulator.records import BracketMode
+from risk_manager.simulator.server import SimSettings
 from risk_manager.simulator.server.distortion import BadLine
-from tests.faults.trial import OPEN_LOSS, REDUCED_TO_TWO, Trial, on_trial
-from tests.scenarios.stage import ES, Reduced
+from tests.faults.table import ROWS, flattened, row
+from tests.faults.trial import FLAT_ONCE, OPEN_LOSS, REDUCED_TO_TWO, STOP_OF_40, on_trial
+from tests.scenarios.stage import ES, Placed, Reduced
 
-AT_ONCE = 6
 CLOSE, REDUCE, CANCEL = "Position/closeContract", "Position/partialCloseContract", "Order/cancel"
+READS = ("Position/searchOpen", "Order/v2/query", "Trade/search", "Account/search", "Contract/available", "Status/ping")
+EVERY_CALL = (CLOSE, REDUCE, CANCEL, *READS, "Auth/validate", "Auth/loginKey")
+NO_ORDERS = b'{"orders":[],"totalCount":0,"success":true,"errorCode":0,"errorMessage":null}'
+ES_JUNE = listed("ES", "M26")
 
-
-class Row(NamedTuple):
-    """One fault.
-
-    Attributes:
-        known: the number in the fault table; 0 where it has none.
-        bound_s: the most it may take.   is_long: takes minutes, so it is run by hand only.
-    """
-
-    known: int
-    fault: str
-    run: Callable[[], Awaitable[float]]
-    bound_s: float
-    is_long: bool
-
-
-ROWS: list[Row] = []
-
-
-def row(
-    known: int, fault: str, *, within_s: float = 2.0, is_long: bool = False
-) -> Callable[[Callable[[], Awaitable[float]]], None]:
-    def add(run: Callable[[], Awaitable[float]]) -> None:
-        ROWS.append(Row(known, fault, run, within_s, is_long))
-
-    return add
-
-
-def flattened(known: int, fault: str, disturb: Callable[[Trial], None], *, within_s: float = 2.0) -> None:
-    """A row in which the gateway is disturbed, the rule is broken, and everything has to be closed."""
-
-    async def run() -> float:
-        async with on_trial() as trial:
-            disturb(trial)
-            trial.breaks()
-            return await trial.flat()
-
-    row(known, fault, within_s=within_s)(run)
-
-
-async def measured(rows: list[Row]) -> list[tuple[Row, float | str]]:
-    """Each row with its seconds, or with what went wrong; several at a time, each with a gateway of its own."""
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(row: Row) -> tuple[Row, float | str]:
-        async with gate:
-            try:
-                return row, await row.run()
-            except AssertionError as error:
-                return row, str(error) or repr(error)
-
-    return await asyncio.gather(*(one(row) for row in rows))
+__all__ = ["ROWS"]
 
 
 # -- nothing is wrong --------------------------------------------------------------------------------------------------
@@ -127,6 +83,17 @@ flattened(
 )
 
 
+@row(30, "429 on a sized call, which may have been carried out", within_s=25.0, is_long=True)
+async def sized_429() -> float:
+    async with on_trial(REDUCED_TO_TWO) as trial:
+        trial.server.fail_next(REDUCE, Failure(429))
+        trial.breaks()
+        took_s = await trial.holds(2)
+        await asyncio.sleep(1)
+        assert trial.asked(Reduced) == 1
+        return took_s
+
+
 @row(31, "lists of positions are null while REST alone could tell", within_s=10.0)
 async def null_list() -> float:
     async with on_trial() as trial:
@@ -173,6 +140,61 @@ async def html() -> float:
         return await trial.flat()
 
 
+# -- accounts and orders -----------------------------------------------------------------------------------------------
+
+
+@row(10, "a stop is refused, and with it its mark is spent")
+async def spent_mark() -> float:
+    async with on_trial(STOP_OF_40) as trial:
+        trial.trades(Side.BUY, 1)
+        trial.exchange.set_halted(ES.id, True, time.time_ns())
+        await trial.until(lambda: trial.asked(Placed) > 0, "a stop asked for")
+        trial.exchange.set_halted(ES.id, False, time.time_ns())
+        trial.counts()
+        took_s = await trial.protected()
+        marks = [call.order.tag for call in trial.exchange.calls if isinstance(call, Placed)]
+        assert len(set(marks)) == len(marks) > 1, marks
+        return took_s
+
+
+@row(12, "the account takes no orders with brackets", within_s=1.0)
+async def position_brackets() -> float:
+    async with on_trial(STOP_OF_40, bracket_mode=BracketMode.POSITION_BRACKETS) as trial:
+        trial.counts()
+        trial.trades(Side.BUY, 2)
+        return await trial.protected()
+
+
+@row(27, "two months of a product are listed, and both are held", within_s=1.0)
+async def two_months() -> float:
+    async with on_trial(also_lists=ES_JUNE) as trial:
+        trial.trades(Side.BUY, 1, ES_JUNE)
+        trial.breaks(2)
+        return await trial.flat()
+
+
+@row(34, "somebody else opens, adds and rests orders", within_s=1.0)
+async def another_hand() -> float:
+    async with on_trial(REDUCED_TO_TWO) as trial:
+        trial.trades(Side.BUY, 1)
+        trial.rests(Side.SELL, 1, stop_ticks=trial.bid_ticks - 40)
+        trial.breaks(3)
+        took_s = await trial.holds(2)
+        assert trial.asked(Reduced) == 1
+        return took_s
+
+
+@row(42, "a follower account lets nobody cancel: said, and closed all the same", within_s=1.0)
+async def follower() -> float:
+    async with on_trial(is_follower=True) as trial:
+        trial.rests(Side.BUY, 1, limit_ticks=trial.bid_ticks - 100)
+        trial.breaks()
+        await trial.until(lambda: NOT_ENFORCEABLE in trial.warnings, "said")
+        took_s = await trial.holds(0)
+        assert len(trial.orders) == 1
+        return took_s
+
+
 # -- sessions ----------------------------------------------------------------------------------------------------------
 
 
@@ -197,6 +219,18 @@ flattened(
     "the venue lists the account no longer",
     lambda trial: trial.exchange.set_visible(trial.number, False, time.time_ns()),
 )
+
+
+@row(24, "another account takes the place of ours: said, and left alone", within_s=20.0, is_long=True)
+async def replaced() -> float:
+    async with on_trial() as trial:
+        number = trial.exchange.replace_account(trial.number, "50KTC-V2-1-1", 50_000_000_000, time.time_ns())
+        trial.counts()
+        said = f"50KTC-V2-1-1 is {number} now"
+        await trial.until(lambda: any(said in line for line in trial.guard.health.missing), "said")
+        assert trial.guard.state is GuardState.DEGRADED
+        assert trial.exchange.calls == []
+        return trial.seconds
 
 
 # -- streams -----------------------------------------------------------------------------------------------------------
@@ -292,6 +326,20 @@ async def orphan() -> float:
         return took_s
 
 
+@row(7, "the stop of a bracket shows itself 1.5 seconds after the close", within_s=1.0)
+async def late_child() -> float:
+    async with on_trial(FLAT_ONCE, SimSettings(event_delays_s={"GatewayUserOrder": 1.5})) as trial:
+        trial.server.fail_next("Order/v2/query", Failure(200, body=NO_ORDERS, content_type="application/json"), 50)
+        trial.trades(Side.BUY, 5, stop_loss_ticks=-40)
+        await trial.holds(0)
+        await asyncio.sleep(1.4)
+        assert len(trial.orders) == 1
+        assert not trial.guard.engine.enforcer.open_intents, "the close is not proven yet"
+        trial.server.faults.clear()
+        trial.counts()
+        return await trial.flat()
+
+
 @row(8, "a stop fills while the close is on its way", within_s=3.0)
 async def race() -> float:
     async with on_trial() as trial:
@@ -317,17 +365,25 @@ async def race() -> float:
 # -- REST --------------------------------------------------------------------------------------------------------------
 
 
-@row(0, "REST is dead for ten seconds while the position is being closed", within_s=5.0)
-async def rest_dead() -> float:
+async def rest_dead(seconds: float) -> float:
+    """The hubs go on telling, and every call of the guard's dies without an answer."""
     async with on_trial() as trial:
-        reads = ("Position/searchOpen", "Order/v2/query", "Trade/search", "Account/search", "Auth/validate")
-        for path in (CLOSE, CANCEL, *reads):
+        for path in EVERY_CALL:
             trial.server.fail_next(path, Failure(None), 1000)
         trial.breaks()
-        await asyncio.sleep(10)
+        await asyncio.sleep(seconds)
+        assert trial.net == 5
         trial.server.faults.clear()
         trial.counts()
         return await trial.flat()
+
+
+row(0, "REST is dead for ten seconds while the position is being closed", within_s=5.0)(lambda: rest_dead(10))
+
+
+row(0, "REST is dead for a minute while the position is being closed", within_s=5.0, is_long=True)(
+    lambda: rest_dead(60)
+)
 
 
 @row(30, "four hundred orders rest, twice the calls of a minute", within_s=130.0, is_long=True)

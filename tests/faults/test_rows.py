@@ -6,7 +6,8 @@ import pytest
 
 from tests.e2e.processes import say
 from tests.faults.elsewhere import ELSEWHERE
-from tests.faults.rows import ROWS, measured
+from tests.faults.rows import ROWS
+from tests.faults.table import measured
 
 PROJECT = Path(__file__).parents[2]
 
@@ -24,3 +25,7 @@ async def test_no_breach_is_missed_and_no_harm_is_done_whatever_goes_wrong() -> 
 def test_what_is_tested_elsewhere_is_tested_there(known: int) -> None:
     file, _, name = ELSEWHERE[known][1].partition("::")
     assert f"def {name}(" in (PROJECT / file).read_text(encoding="utf-8")
+
+
+def test_no_number_of_the_table_is_missing() -> None:
+    assert {row.known for row in ROWS} | ELSEWHERE.keys() == set(range(45))

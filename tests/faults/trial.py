@@ -6,10 +6,13 @@ exchange's own books show: when the position is gone, and that nothing the guard
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from risk_manager.config import build_trading_days
+from risk_manager.domain.finding import Warning
 from risk_manager.domain.order import OrderType, Side
 from risk_manager.engine import EngineSettings
 from risk_manager.rules import build_rules
@@ -17,13 +20,13 @@ from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.guard import Guard
 from risk_manager.runtime.recovery import recovered
 from risk_manager.runtime.wiring import POLL_S
-from risk_manager.simulator.records import PlaceOrder, SimOrder
+from risk_manager.simulator.records import PlaceOrder, SimContract, SimOrder
 from risk_manager.simulator.server import SimServer, SimSettings
 from risk_manager.testing.ports import MemoryJournal
 from risk_manager.venues.projectx.settings import ProjectXSettings
 from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
-from tests.scenarios.stage import ES, FIRST_TICKS, Cancelled, Closed, Reduced, WatchedExchange
+from tests.scenarios.stage import ES, FIRST_TICKS, Call, Cancelled, Closed, Placed, Reduced, WatchedExchange
 
 USER, KEY = "pat", "key-of-pat-0123"
 HOUR_NS = 3_600_000_000_000
@@ -33,16 +36,21 @@ QUOTE_EVERY_S = 0.1
 Rules = Mapping[str, Mapping[str, object]]
 TWO_AT_MOST: Rules = {"max_contracts": {"limit": 2, "action": "flatten", "lockout": "reset"}}
 REDUCED_TO_TWO: Rules = {"max_contracts": {"limit": 2}}
+FLAT_ONCE: Rules = {"max_contracts": {"limit": 2, "action": "flatten"}}
+STOP_OF_40: Rules = {"trade_management": {"auto_stop_loss": {"enabled": True, "ticks": 40}}}
 OPEN_LOSS: Rules = {"daily_unrealized_loss": {"loss_limit": 300, "action": "flatten_and_lock"}}
 
 
 class Trial:
-    """Attributes: exchange: keeps its own books, and what the guard asked for."""
+    """Attributes: exchange: keeps its own books, and what the guard asked for.   journal: what the guard decided."""
 
-    def __init__(self, settings: SimSettings) -> None:
+    def __init__(self, settings: SimSettings, **account: Any) -> None:
         self.exchange = WatchedExchange()
         self.exchange.now_ns = time.time_ns()
-        self.number = self.exchange.open_account(user=USER, name="50KTC-V2-1-1", balance_micros=50_000_000_000)
+        self.number = self.exchange.open_account(
+            user=USER, name="50KTC-V2-1-1", balance_micros=50_000_000_000, **account
+        )
+        self.journal = MemoryJournal()
         self.server = SimServer(
             self.exchange, users={USER: KEY}, wall_clock=time.time_ns, venue_clock=time.time_ns, settings=settings
         )
@@ -53,8 +61,8 @@ class Trial:
 
     # -- the trader and the market -------------------------------------------------------------------------------
 
-    def trades(self, side: Side, size: int) -> None:
-        self._places(PlaceOrder(ES.id, OrderType.MARKET, side, size))
+    def trades(self, side: Side, size: int, contract: SimContract = ES, *, stop_loss_ticks: int | None = None) -> None:
+        self._places(PlaceOrder(contract.id, OrderType.MARKET, side, size, stop_loss_ticks=stop_loss_ticks))
 
     def rests(self, side: Side, size: int, *, stop_ticks: int | None = None, limit_ticks: int | None = None) -> None:
         kind = OrderType.STOP if stop_ticks is not None else OrderType.LIMIT
@@ -72,6 +80,11 @@ class Trial:
     def counts(self) -> None:
         """Have the time count from now on, because only now the guard can do anything."""
         self._begun_s = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long the time has been counting."""
+        return time.monotonic() - self._begun_s
 
     def _places(self, order: PlaceOrder) -> None:
         self.exchange.now_ns = time.time_ns()
@@ -97,23 +110,51 @@ class Trial:
 
     async def flat(self) -> float:
         """Seconds from the breach until nothing is held and nothing that could open works."""
-        await self.until(lambda: self.net == 0 and not self.orders, "flat")
-        return time.monotonic() - self._begun_s
+        await self.until(lambda: not self.exchange.positions(self.number) and not self.orders, "flat")
+        return self.seconds
 
     async def holds(self, size: int) -> float:
         """Seconds from the breach until exactly so much is held."""
         await self.until(lambda: self.net == size, f"{size} held")
-        return time.monotonic() - self._begun_s
+        return self.seconds
+
+    async def protected(self) -> float:
+        """Seconds from the breach until stops rest for all that is held."""
+        await self.until(lambda: self._stops == self.net > 0, "protected")
+        return self.seconds
+
+    @property
+    def _stops(self) -> int:
+        return sum(order.size - order.filled for order in self.orders if order.type is OrderType.STOP)
 
     def asked(self, kind: type) -> int:
-        """How often the exchange was asked to close, reduce or cancel."""
+        """How often the exchange was asked to close, reduce, cancel or place."""
         return sum(isinstance(call, kind) for call in self.exchange.calls)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Codes of the warnings the guard has given."""
+        found = (finding for decision in self.journal.committed for finding in decision.findings)
+        return [finding.code for finding in found if isinstance(finding, Warning)]
 
 
 @asynccontextmanager
-async def on_trial(rules: Rules = TWO_AT_MOST, settings: SimSettings | None = None) -> AsyncIterator[Trial]:
-    """A trial whose guard is armed; afterwards nothing may have been made bigger or turned round by the guard."""
-    trial = Trial(settings or SimSettings())
+async def on_trial(
+    rules: Rules = TWO_AT_MOST,
+    settings: SimSettings | None = None,
+    *,
+    also_lists: SimContract | None = None,
+    **account: Any,
+) -> AsyncIterator[Trial]:
+    """A trial whose guard is armed; afterwards nothing may have been made bigger or turned round by the guard.
+
+    Args:
+        also_lists: one more contract, quoted like ES.   account: what is special about the account, at the exchange.
+    """
+    trial = Trial(settings or SimSettings(), **account)
+    if also_lists is not None:
+        trial.exchange.list_contract(also_lists)
+        trial.exchange.quote(also_lists.id, trial.bid_ticks, trial.bid_ticks + 1, time.time_ns())
     port = await trial.server.start()
     base = f"http://127.0.0.1:{port}"
     clock = SystemClock()
@@ -132,14 +173,13 @@ async def on_trial(rules: Rules = TWO_AT_MOST, settings: SimSettings | None = No
     )
     days = build_trading_days("17:00", "America/Chicago", 2024, 2030)
     guarding = EngineSettings(str(trial.number), days, build_rules(rules))
-    journal = MemoryJournal()
-    engine, coverage = await recovered(guarding, journal)
+    engine, coverage = await recovered(guarding, trial.journal)
     trial.guard = Guard(
         "trial",
         engine,
         guarding,
         venue,
-        journal,
+        trial.journal,
         clock,
         stopwatch_ns,
         poll_ns=int(POLL_S * 1_000_000_000),
@@ -171,9 +211,16 @@ async def _quoting(trial: Trial) -> None:
 
 
 def _no_harm(trial: Trial) -> None:
-    """The guard asked for nothing but exits, and no fill turned the position round."""
-    assert all(isinstance(call, Closed | Reduced | Cancelled) for call in trial.exchange.calls), trial.exchange.calls
-    net = 0
+    """The guard asked for nothing but exits, and no fill turned a position round."""
+    assert all(_is_exit(call) for call in trial.exchange.calls), trial.exchange.calls
+    nets: Counter[str] = Counter()
     for fill in trial.exchange.fills(trial.number):
-        net += fill.side.sign * fill.size
-        assert net >= 0, "turned round"
+        nets[fill.contract_id] += fill.side.sign * fill.size
+        assert nets[fill.contract_id] >= 0, "turned round"
+
+
+def _is_exit(call: Call) -> bool:
+    """Whether a call can only make a position smaller; traders here only ever buy."""
+    if isinstance(call, Placed):
+        return call.order.side is Side.SELL and call.order.type is OrderType.STOP and not call.order.has_bracket
+    return isinstance(call, Closed | Reduced | Cancelled)

@@ -19,7 +19,8 @@ class Stage(StrEnum):
     | ACCEPTED | taken by the venue                 | `repeat_ns` after sending once its effect has shown;      |
     |          |                                    | until then size-free: `effect_ns` after the outcome;      |
     |          |                                    | sized: like UNKNOWN                                       |
-    | REFUSED  | definitely not done                | after a wait that doubles up to `refused_most_ns`         |
+    | REFUSED  | definitely not done                | after a wait that doubles up to `refused_most_ns`; in a   |
+    |          |                                    | closed market after `closed_market_ns`                    |
     | UNKNOWN  | may have been done                 | size-free: after `repeat_ns`; sized: after `settle_ns`    |
     |          |                                    | and two agreeing snapshots                                |
     """
@@ -133,8 +134,8 @@ class InFlight:
         elif isinstance(action, ClosePosition | ReducePosition):
             _keep(self.memory.shrinks_ns, now_ns, self.pacing.busy_closes)
 
-    def learned(self, outcome: Outcome) -> None:
-        """Note an outcome; one that belongs to no current entry is of no interest any more."""
+    def learned(self, outcome: Outcome) -> Action | None:
+        """Note an outcome and return its action; None for one of no current entry, which is of no interest any more."""
         for target, entry in self.entries.items():
             if entry.action.id != outcome.action_id:
                 continue
@@ -148,7 +149,8 @@ class InFlight:
             self.entries[target] = msgspec.structs.replace(entry, **changes)
             if target != SNAPSHOT:
                 self._acted(outcome.received_ns)
-            return
+            return entry.action
+        return None
 
     def snapshot_answered(self, requested_ns: int) -> None:
         """A snapshot has come, readable or not: the request for it is no longer under way."""
@@ -225,10 +227,12 @@ class InFlight:
         entry = self.entries.get(target)
         return entry.unknowns if entry is not None else 0
 
-    def free_at_ns(self, target: str, net_contracts: int, now_ns: int) -> int:
+    def free_at_ns(self, target: str, net_contracts: int, now_ns: int, quoted_ns: int | None = None) -> int:
         """Local time from which a new action on the target may be sent: 0 for at once.
 
-        `net_contracts` is the contract's position now; the difference to the one at sending is the effect.
+        Args:
+            net_contracts: the contract's position now; the difference to the one at sending is the effect.
+            quoted_ns: local time of the contract's last quote; None where it is no sign of an open market.
         """
         entry = self.entries.get(target)
         if entry is None:
@@ -243,8 +247,10 @@ class InFlight:
                     return entry.sent_ns + self._pause_ns(entry)
                 return self._settled_at_ns(entry, now_ns) if is_sized else entry.outcome_ns + pacing.effect_ns
             case Stage.REFUSED:
-                if entry.refusal in (Refusal.MARKET_CLOSED, Refusal.RATE_LIMITED):
-                    return entry.outcome_ns + pacing.closed_market_ns
+                if entry.refusal is Refusal.MARKET_CLOSED:
+                    return self._reopens_at_ns(entry, quoted_ns, now_ns)
+                if entry.refusal is Refusal.RATE_LIMITED:
+                    return entry.outcome_ns + pacing.rate_limited_ns
                 wait_ns = self._pause_ns(entry) << min(entry.refusals - 1, 10)
                 return entry.outcome_ns + min(wait_ns, pacing.refused_most_ns)
             case Stage.UNKNOWN:
@@ -291,6 +297,15 @@ class InFlight:
         settled_ns = entry.outcome_ns + self.pacing.settle_ns
         # Without two agreeing snapshots the wait has no end yet: look again when the next one may have come.
         return settled_ns if entry.agreeing >= 2 else max(settled_ns, now_ns + self.pacing.proof_ns)
+
+    def _reopens_at_ns(self, entry: Entry, quoted_ns: int | None, now_ns: int) -> int:
+        waits_ns = self.pacing.closed_market_ns
+        tried = (entry.refusals - 1) // self.pacing.closed_tries
+        until_ns = entry.outcome_ns + waits_ns[min(tried, len(waits_ns) - 1)]
+        if quoted_ns is None or quoted_ns > entry.outcome_ns:
+            return entry.outcome_ns + waits_ns[0]
+        # A quote calls nobody: look for one from time to time.
+        return min(until_ns, max(entry.outcome_ns, now_ns) + waits_ns[0])
 
     def _doubtful_from_ns(self, entry: Entry) -> int | None:
         if isinstance(entry.action, TakeSnapshot):

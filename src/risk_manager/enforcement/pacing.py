@@ -13,7 +13,9 @@ class Pacing(msgspec.Struct, frozen=True, gc=False):
         repeat_ns: least time between two actions on one target.
         effect_ns: how long an accepted action may take to show before it is sent again.
         refused_most_ns: cap of the doubling wait after refusals.
-        closed_market_ns: wait after the venue said the market is closed or the call budget is spent.
+        rate_limited_ns: wait after the venue said the call budget is spent.
+        closed_market_ns: waits after the venue said the market is closed; each is kept for `closed_tries` refusals, the
+            last for ever. With a quote since the refusal it is the first again.
         lost_ns: an action without any outcome for this long counts as unknown.
         settle_ns: after an unknown or ineffective sized action, how long before the next sized one (the venue may
             still execute the first; reliability F03).
@@ -28,13 +30,17 @@ class Pacing(msgspec.Struct, frozen=True, gc=False):
         protect_refused_most_ns: cap of the doubling wait after a refused protective order.
         protect_fill_ns: how long after a protective order shrank or went nothing takes its place: an order tells its
             fill before the position does.
+        sweep_ns: how long after something was closed the account is read for orders left behind; with the last of
+            these it is over.
         doubt_ns: how long fills and position may disagree before a snapshot is asked for.
     """
 
     repeat_ns: int = 250 * _MS
     effect_ns: int = 2 * _S
     refused_most_ns: int = 2 * _S
-    closed_market_ns: int = 1 * _S
+    rate_limited_ns: int = 1 * _S
+    closed_market_ns: tuple[int, ...] = (1 * _S, 2 * _S, 5 * _S, 10 * _S)
+    closed_tries: int = 10
     lost_ns: int = 10 * _S
     settle_ns: int = 7 * _S
     openers_ns: int = 500 * _MS
@@ -49,4 +55,5 @@ class Pacing(msgspec.Struct, frozen=True, gc=False):
     busy_snapshot_ns: int = 4 * _S
     protect_refused_most_ns: int = 15 * _S
     protect_fill_ns: int = 1 * _S
+    sweep_ns: tuple[int, ...] = (2 * _S, 10 * _S, 60 * _S)
     doubt_ns: int = 250 * _MS

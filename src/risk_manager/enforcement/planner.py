@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from risk_manager.domain.account import AccountView
+from risk_manager.domain.account import AccountView, HoldingView
 from risk_manager.domain.actions import Action, CancelOrder, ClosePosition, ReducePosition
 from risk_manager.domain.intent import Goal
 from risk_manager.domain.order import Order, OrderType
@@ -58,14 +58,14 @@ def plan(
         cancels.append(cancel)
     shrinks: list[ClosePosition | ReducePosition] = []
     for contract_id, demanded in sorted(merged.sizes.items()):
-        net = account.holdings[contract_id].net_contracts
-        free_ns = _free_at_ns(contract_id, demanded, net, merged, in_flight, now_ns)
+        holding = account.holdings[contract_id]
+        free_ns = _free_at_ns(holding, demanded, merged, in_flight, now_ns)
         if free_ns > now_ns:
             wakes.append(free_ns)
             continue
         action = _shrink(contract_id, demanded, account, in_flight, ids)
         if action is not None:
-            in_flight.sent(action, net, now_ns)
+            in_flight.sent(action, holding.net_contracts, now_ns)
             shrinks.append(action)
     return Plan((*shrinks, *cancels), min(wakes, default=None))
 
@@ -98,14 +98,13 @@ def _is_close(contract_id: str, demanded: Demanded, in_flight: InFlight) -> bool
     return demanded.most == 0 or in_flight.unknowns(reduce_target(contract_id)) >= in_flight.pacing.unknowns_most
 
 
-def _free_at_ns(
-    contract_id: str, demanded: Demanded, net_contracts: int, merged: Merged, in_flight: InFlight, now_ns: int
-) -> int:
-    """Local time from which the contract may be closed or reduced; 0 for at once."""
-    free_ns = in_flight.free_at_ns(close_target(contract_id), net_contracts, now_ns)
+def _free_at_ns(holding: HoldingView, demanded: Demanded, merged: Merged, in_flight: InFlight, now_ns: int) -> int:
+    """Local time from which the position may be closed or reduced; 0 for at once."""
+    contract_id, net, quoted_ns = holding.contract_id, holding.net_contracts, holding.quote_received_ns
+    free_ns = in_flight.free_at_ns(close_target(contract_id), net, now_ns, quoted_ns)
     if demanded.most > 0:
         # Also the close that takes a reduction's place: one executed late must not meet a flat position.
-        free_ns = max(free_ns, in_flight.free_at_ns(reduce_target(contract_id), net_contracts, now_ns))
+        free_ns = max(free_ns, in_flight.free_at_ns(reduce_target(contract_id), net, now_ns, quoted_ns))
     return max(free_ns, _openers_done_ns(contract_id, merged, in_flight, now_ns))
 
 

@@ -12,6 +12,7 @@ from risk_manager.domain.intent import Flat, Goal, Intent, IntentState, Protecte
 from risk_manager.domain.lockout import Lockout, LockoutKind, LockoutRelease, OnLock
 from risk_manager.domain.order import Order
 from risk_manager.domain.scope import ACCOUNT, Scope
+from risk_manager.enforcement.denials import Denials
 from risk_manager.enforcement.in_flight import SNAPSHOT, InFlight, Memory
 from risk_manager.enforcement.lattice import excess_orders, is_demanded, is_met, merge
 from risk_manager.enforcement.mandates import (
@@ -26,6 +27,7 @@ from risk_manager.enforcement.pacing import Pacing
 from risk_manager.enforcement.planner import plan
 from risk_manager.enforcement.proof import Proof, Shown, after_snapshot, looked, next_snapshot_ns, shifted
 from risk_manager.enforcement.protection import is_over
+from risk_manager.enforcement.sweeps import Sweep, Sweeps
 from risk_manager.engine.account import AccountState
 from risk_manager.engine.open_intent import IntentKey, OpenIntent, is_contained, is_latched, is_observed, marked
 from risk_manager.engine.protector import Protector, ProtectorMemory
@@ -46,6 +48,8 @@ class EnforcerImage(msgspec.Struct):
     violated: list[tuple[Scope, str]]
     wake_ns: int | None
     protector: ProtectorMemory = msgspec.field(default_factory=ProtectorMemory)
+    denied: list[str] = []
+    sweeps: list[Sweep] = []
 
 
 class Enforcer:
@@ -62,8 +66,10 @@ class Enforcer:
         self._is_observing = is_observing
         self._open: dict[IntentKey, OpenIntent] = {}
         self._in_flight = InFlight(pacing)
+        self._sweeps = Sweeps(pacing)
         self.protector = Protector(account, pacing, self)
         self._violated: set[tuple[Scope, str]] = set()
+        self._denials = Denials()
         self.wake_ns: int | None = None
 
     @property
@@ -161,8 +167,11 @@ class Enforcer:
                 set_ns = held.set_ns or self._account.now_ns
                 self._put(step, replace(held, set_ns=set_ns, until_ns=reset_ns(self._account)))
 
-    def learned(self, outcome: Outcome) -> None:
-        self._in_flight.learned(outcome)
+    def learned(self, step: Step, outcome: Outcome) -> None:
+        action = self._in_flight.learned(outcome)
+        warning = self._denials.learned(action, outcome) if action is not None else None
+        if warning is not None:
+            step.findings.append(warning)
         self.protector.calls.learned(outcome)
         self._account.on_outcome(outcome)
 
@@ -180,8 +189,10 @@ class Enforcer:
     def saw_snapshot(self, event: SnapshotTaken, step: Step) -> None:
         """Advance proofs by a snapshot the account has just taken in; an unreadable one proves nothing."""
         self._in_flight.snapshot_answered(event.requested_ns)
-        is_idle = not (self._open or self._in_flight.entries or self.protector.calls)
-        if event.positions is None or event.orders is None or is_idle:
+        if event.positions is None or event.orders is None:
+            return
+        self._sweeps.saw_snapshot(event.requested_ns)
+        if not (self._open or self._in_flight.entries or self.protector.calls):
             return
         shown = Shown.of(event.positions, event.orders, self._account.contracts)
         differing = shown.differing(self._account)
@@ -209,7 +220,8 @@ class Enforcer:
             self._uphold_lockouts(step)
         if not self._is_observing:
             self.protector.adopt_orphans(step)
-        is_idle = not (self._open or self._in_flight.entries or self.protector.calls)
+            self._sweep(step)
+        is_idle = not (self._open or self._in_flight.entries or self.protector.calls or self._sweeps)
         if is_idle and self._account.doubtful_since_ns() is None:
             return
         for key, work in self._open.items():
@@ -231,7 +243,11 @@ class Enforcer:
     def _looked(self, work: OpenIntent, now_ns: int) -> OpenIntent:
         """The work after a look at the account: whether its goal is reached, or lost again."""
         proof = looked(work.proof, self._is_reached(work), now_ns)
-        return work if proof is work.proof else OpenIntent(marked(work, proof), proof)
+        if proof is work.proof:
+            return work
+        if proof.reached_ns is not None:
+            self._sweeps.begin(work.intent, self._account.now_ns, now_ns)
+        return OpenIntent(marked(work, proof), proof)
 
     def _is_reached(self, work: OpenIntent) -> bool:
         goal = work.intent.goal
@@ -245,6 +261,15 @@ class Enforcer:
         if isinstance(goal, Protected):
             return is_over(goal, shown) and is_over(goal, self._account)
         return is_met(goal, shown) or (is_latched(work) and not is_met(goal, self._account))
+
+    def _sweep(self, step: Step) -> None:
+        if not self._sweeps:
+            return
+        known = merge(self._demands(), self._account).cancels
+        for breach, goal in self._sweeps.found(self._account, known):
+            if (breach.rule, breach.code, breach.scope) not in self._open:
+                step.findings.append(breach)
+                self.open(step, breach, goal)
 
     def _uphold_lockouts(self, step: Step) -> None:
         for lockout in self._account.lockouts:
@@ -294,6 +319,7 @@ class Enforcer:
         works = [work for work in self._open.values() if not isinstance(work.intent.goal, Protected)]
         wanted = [next_snapshot_ns(work.proof, acted_ns, self._pacing) for work in works]
         wanted += [self._in_flight.doubtful_from_ns(), self.protector.calls.doubtful_from_ns()]
+        wanted.append(self._sweeps.next_look_ns())
         doubtful_since_ns = self._account.doubtful_since_ns()
         if doubtful_since_ns is not None:
             wanted.append(doubtful_since_ns + self._pacing.doubt_ns)
@@ -383,6 +409,8 @@ class Enforcer:
             violated=sorted(self._violated, key=str),
             wake_ns=self.wake_ns,
             protector=self.protector.memory,
+            denied=self._denials.memory,
+            sweeps=self._sweeps.memory,
         )
 
     def load(self, image: EnforcerImage) -> None:
@@ -391,6 +419,8 @@ class Enforcer:
         self._in_flight = InFlight(self._pacing, image.in_flight)
         self.protector = Protector(self._account, self._pacing, self, image.protector)
         self._violated = set(image.violated)
+        self._denials = Denials(image.denied)
+        self._sweeps = Sweeps(self._pacing, image.sweeps)
         self.wake_ns = image.wake_ns
 
     def resume(self, intents: tuple[Intent, ...], *, is_behind: bool) -> None:
@@ -416,5 +446,6 @@ class Enforcer:
         """Move every local time: the local clock has been set."""
         self._in_flight.shift(by_ns)
         self.protector.calls.shift(by_ns)
+        self._sweeps.shift(by_ns)
         self._open = {key: OpenIntent(work.intent, shifted(work.proof, by_ns)) for key, work in self._open.items()}
         self.wake_ns = None if self.wake_ns is None else self.wake_ns + by_ns

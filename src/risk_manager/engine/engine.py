@@ -241,7 +241,7 @@ class Engine:
                 self.account.on_snapshot(event)
                 self.enforcer.saw_snapshot(event, step)
             case ActionAccepted() | ActionRejected() | ActionUnknown():
-                self.enforcer.learned(event)
+                self.enforcer.learned(step, event)
             case ConnectionChanged(link=Link.REST, is_up=False):
                 self._follow_clock(event.received_ns)
                 self.enforcer.lost_touch()

@@ -29,7 +29,7 @@ from risk_manager.domain.instrument import Instrument
 from risk_manager.domain.order import OrderType, Side
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.faults import Failure
-from risk_manager.simulator.records import SimContract
+from risk_manager.simulator.records import PlaceOrder, SimContract
 from risk_manager.simulator.server.rest_settings import RestSettings
 from risk_manager.simulator.server.server import SimServer
 from risk_manager.simulator.server.settings import SimSettings
@@ -309,13 +309,14 @@ async def test_says_not_sent_when_nobody_listens() -> None:
         assert KEY not in outcome.message
 
 
-async def test_asks_for_fewer_orders_at_once_where_the_venue_refuses_many() -> None:
-    async with running(SimSettings(rest=RestSettings(query_page_most=100))) as world:
-        taken = await world.venue.snapshot(world.account_id, full=False)
-        assert taken.orders == ()
-        order = {"accountId": world.number, "contractId": ES.id, "type": 1, "side": 0, "size": 1, "limitPrice": 4000}
-        for _ in range(3):
-            assert (await world.trader_calls("/api/Order/place", order))["success"]
-        taken = await world.venue.snapshot(world.account_id, full=False)
-        assert taken.orders is not None
-        assert len(taken.orders) == 3
+@pytest.mark.parametrize("counts_pages", [False, True])
+async def test_reads_more_orders_than_a_page_holds(*, counts_pages: bool) -> None:
+    rest = RestSettings(query_page_most=20, page_offset_counts_pages=counts_pages)
+    async with running(SimSettings(rest=rest)) as world:
+        for number in range(70):
+            order = PlaceOrder(ES.id, OrderType.LIMIT, Side.BUY, 1, limit_ticks=17_000 + number)
+            assert isinstance(world.exchange.place(world.number, order, time.time_ns()), int)
+        for _ in range(2):
+            taken = await world.venue.snapshot(world.account_id, full=False)
+            assert taken.orders is not None
+            assert sorted(order.limit_ticks or 0 for order in taken.orders) == list(range(17_000, 17_070))

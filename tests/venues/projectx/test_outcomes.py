@@ -64,7 +64,6 @@ def test_reads_a_rejection_by_its_words(mutation: Mutation, code: int, message: 
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
-        (429, None, "rate_limited"),
         (400, None, "other"),
         (404, None, "other"),
         (408, None, "unknown"),
@@ -81,6 +80,20 @@ def test_reads_a_rejection_by_its_words(mutation: Mutation, code: int, message: 
 )
 def test_trusts_only_a_clear_answer(status: int, body: dict[str, Any] | None, expected: str) -> None:
     assert short(verdict(Mutation.CLOSE, status, body)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cancel", "rate_limited"),
+        ("close", "rate_limited"),
+        ("reduce", "unknown"),
+        ("place", "unknown"),
+        ("modify", "unknown"),
+    ],
+)
+def test_takes_a_429_for_a_refusal_only_where_sending_again_does_no_harm(name: str, expected: str) -> None:
+    assert short(verdict(Mutation[name.upper()], 429, None)) == expected
 
 
 def test_repeats_only_what_carries_no_size() -> None:

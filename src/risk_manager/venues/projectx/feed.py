@@ -71,7 +71,9 @@ class Feed:
         self._time = time
         self._problems = problems
         self._held: dict[str, list[Event]] = {}
-        self._links: dict[tuple[str, Link], bool] = {}
+        self._links: dict[tuple[str, Link], tuple[bool, str]] = {}
+        self._told: dict[tuple[str, Link], bool] = {}
+        self._absences: dict[str, str] = {}
         self._targets: dict[str, Callable[[int | None, Fields], None]] = {
             "GatewayUserAccount": self._on_account,
             "GatewayUserOrder": self._on_order,
@@ -82,9 +84,26 @@ class Feed:
     def link(self, link: Link, is_up: bool, reason: str, account_ids: tuple[str, ...] | None = None) -> None:
         """Tell the accounts (default: all) that a link is up or down, those that were not told yet."""
         for account_id in self.account_ids if account_ids is None else account_ids:
-            if self._links.get((account_id, link)) is not is_up:
-                self._links[account_id, link] = is_up
-                self._deliver(ConnectionChanged(account_id, link, is_up, reason, 0, self._clock.now_ns()))
+            self._links[account_id, link] = (is_up, reason)
+            self._tell(account_id, link)
+
+    def listed(self, account_id: str, absence: str | None) -> None:
+        """Take note of whether the venue lists the account; if not, its user hub tells nothing, and `absence` why."""
+        if absence is None:
+            self._absences.pop(account_id, None)
+        else:
+            self._absences[account_id] = absence
+        if (account_id, Link.USER_HUB) in self._links:
+            self._tell(account_id, Link.USER_HUB)
+
+    def _tell(self, account_id: str, link: Link) -> None:
+        is_up, reason = self._links[account_id, link]
+        absence = self._absences.get(account_id)
+        if is_up and absence is not None and link is Link.USER_HUB:
+            is_up, reason = False, absence
+        if self._told.get((account_id, link)) is not is_up:
+            self._told[account_id, link] = is_up
+            self._deliver(ConnectionChanged(account_id, link, is_up, reason, 0, self._clock.now_ns()))
 
     def hold(self, account_id: str) -> None:
         """Hold the account's user events back from here on; what a former connection left behind is dropped."""

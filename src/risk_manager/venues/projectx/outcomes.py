@@ -111,7 +111,7 @@ _STICKY_TEXTS = (
 def verdict(mutation: Mutation, status: int, envelope: dict[str, Any] | None) -> Verdict:
     """Judge an answer. 401 is not judged here: whether to send again is the caller's decision."""
     if status == 429:
-        return Rejected(Refusal.RATE_LIMITED, "429 too many requests")
+        return _one_too_many(mutation)
     if 400 <= status < 500 and status != 408:
         return Rejected(Refusal.OTHER, f"status {status}")
     if status != 200 or envelope is None:
@@ -129,6 +129,16 @@ def verdict(mutation: Mutation, status: int, envelope: dict[str, Any] | None) ->
         return Rejected(_refusal_by_text(mutation, text), message)
     assert isinstance(meaning, Refusal), meaning
     return Rejected(meaning, message)
+
+
+def _one_too_many(mutation: Mutation) -> Verdict:
+    """What a 429 means. A limiter stands before the operation, but nobody has seen this venue's from the inside.
+
+    So what must not be done twice may have been done. What may be goes on at the pace of a refused call: the quicker
+    one of an unknown call would use up the next window too.
+    """
+    message = "429 too many requests"
+    return Rejected(Refusal.RATE_LIMITED, message) if mutation.is_repeatable else Unknown(message)
 
 
 def _refusal_by_text(mutation: Mutation, text: object) -> Refusal:

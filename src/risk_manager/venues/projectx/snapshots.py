@@ -12,17 +12,15 @@ from risk_manager.domain.order import Order
 from risk_manager.domain.position import Position
 from risk_manager.ports.clock import Clock
 from risk_manager.venues.projectx import wire
+from risk_manager.venues.projectx.account_list import AccountList, Listed
 from risk_manager.venues.projectx.catalogue import Catalogue
 from risk_manager.venues.projectx.errors import ProjectXError, ReadFailed
 from risk_manager.venues.projectx.gateway import Envelope, Gateway
+from risk_manager.venues.projectx.order_pages import OrderPages
 from risk_manager.venues.projectx.problems import Problems
 from risk_manager.venues.projectx.records import Reader
 from risk_manager.venues.projectx.venue_time import VenueTime, format_stamp
 from risk_manager.venues.projectx.wire import BadRecord, Fields
-
-_WORKING_STATUSES = (1, 6, 7, 8)
-_PAGES: tuple[int, ...] = (500, 100, 20)
-"""Rows to ask for at once; how many the venue allows is not documented."""
 
 
 class _ReadFill(NamedTuple):
@@ -34,7 +32,11 @@ class _ReadFill(NamedTuple):
 
 
 class SnapshotReader:
-    """Reads accounts; the calls of one snapshot run in parallel."""
+    """Reads accounts; the calls of one snapshot run in parallel.
+
+    Attributes:
+        absences: by id of an account that the venue's list last lacked, what to tell of it.
+    """
 
     def __init__(
         self,
@@ -53,8 +55,9 @@ class SnapshotReader:
         self._time = time
         self._problems = problems
         self._day_start_ns = day_start_ns
-        self._has_query = True
-        self._pages = _PAGES
+        self._orders = OrderPages(gateway, problems)
+        self._accounts = AccountList()
+        self.absences: dict[str, str] = {}
         self._known_fills: dict[int, _ReadFill] = {}
         self._known_since_ns = 0
 
@@ -66,7 +69,7 @@ class SnapshotReader:
             self._known_since_ns, self._known_fills = since_ns, {}
         positions, orders, account, fills, _ = await asyncio.gather(
             self._part(lambda: self._read_positions(account_id)),
-            self._part(lambda: self._read_orders(account_id)),
+            self._part(lambda: self._orders.read(account_id)),
             self._part(self._read_account) if full else _nothing(),
             self._part(lambda: self._read_fills(account_id, since_ns)) if full else _nothing(),
             self._catalogue.load_once(),
@@ -76,8 +79,8 @@ class SnapshotReader:
         working = self._values(account_id, orders, "orders", self._order)
         executed = self._values(account_id, fills, "trades", self._fill)
         listed = self._listed_accounts(account)
-        if listed is not None and account_id not in listed:
-            self._problems.note("account_not_listed", account_id)
+        if listed is not None:
+            self._see_absence(account_id, listed)
         return SnapshotTaken(
             account_id=account_id,
             account=listed.get(account_id) if listed is not None else None,
@@ -121,30 +124,6 @@ class SnapshotReader:
         payload = {"accountId": int(account_id), "startTimestamp": format_stamp(since_ns)}
         return await self._gateway.read("/api/Trade/search", payload)
 
-    async def _read_orders(self, account_id: str) -> Envelope:
-        """Working and suspended orders; only a deployment without v2 is asked the old way, which hides the latter."""
-        if not self._has_query:
-            return await self._gateway.read("/api/Order/searchOpen", {"accountId": int(account_id)})
-        payload = {
-            "filter": {"accountId": int(account_id), "statuses": _WORKING_STATUSES},
-            "pageSize": self._pages[0],
-            "includeTotalCount": True,
-        }
-        try:
-            envelope = await self._gateway.read("/api/Order/v2/query", payload)
-        except ReadFailed as error:
-            if error.status == 400 and len(self._pages) > 1:
-                self._problems.note("order_page_refused", f"{self._pages[0]} rows at once are too many here")
-                self._pages = self._pages[1:]
-                return await self._read_orders(account_id)
-            if error.status != 404:
-                raise
-            self._problems.note("no_order_query", "Order/v2/query is unknown here; suspended orders stay hidden")
-            self._has_query = False
-            return await self._read_orders(account_id)
-        _check_complete(envelope)
-        return envelope
-
     def _listed_accounts(self, envelope: Envelope | None) -> dict[str, Account] | None:
         """The accounts in the venue's list by id; None if it was not read or cannot be trusted."""
         if envelope is None:
@@ -155,6 +134,14 @@ class SnapshotReader:
             self._problems.note("untrusted_snapshot", f"accounts: {error}")
             return None
         return {account.id: account for account in accounts}
+
+    def _see_absence(self, account_id: str, listed: Listed) -> None:
+        text = self._accounts.absence(account_id, listed)
+        if text is None:
+            self.absences.pop(account_id, None)
+        else:
+            self.absences[account_id] = text
+            self._problems.note("account_not_listed", text)
 
     def _values[T](
         self, account_id: str, envelope: Envelope | None, key: str, value: Callable[[Fields], T]
@@ -205,10 +192,3 @@ def _rows(envelope: Envelope, key: str) -> list[Mapping[str, Any]]:
     if not all(isinstance(row, dict) for row in rows):
         raise BadRecord("a row is no object")
     return rows
-
-
-def _check_complete(envelope: Envelope) -> None:
-    """Refuse a list shorter than the venue's own count: an order we do not see must not pass for one that is gone."""
-    rows, total = envelope.fields.get("orders"), envelope.fields.get("totalCount")
-    if isinstance(rows, list) and isinstance(total, int) and total > len(rows):
-        raise ReadFailed(f"/api/Order/v2/query: {len(rows)} of {total} orders", status=200)

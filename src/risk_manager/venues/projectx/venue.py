@@ -115,6 +115,7 @@ class ProjectXVenue:
     async def snapshot(self, account_id: str, *, full: bool) -> SnapshotTaken:
         taken = await self._snapshots.read(account_id, full=full)
         if self._feed is not None:
+            self._feed.listed(account_id, self._snapshots.absences.get(account_id))
             self._feed.see(taken)
         return taken
 
@@ -216,6 +217,7 @@ class ProjectXVenue:
             self._hand_over(feed, await self._snapshots.read(account_id, full=True))
 
     def _hand_over(self, feed: Feed, taken: SnapshotTaken) -> None:
+        feed.listed(taken.account_id, self._snapshots.absences.get(taken.account_id))
         feed.snapshot(taken)
         if taken.positions is None or taken.orders is None:
             self._followups.snapshot(taken.account_id, "the last one was incomplete")
