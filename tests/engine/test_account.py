@@ -339,3 +339,34 @@ def test_remembers_quotes_of_what_is_not_held() -> None:
     guarded.feed(later, guarded.venue.closes(ES, 4999))
     assert account.quote_of(ES.id) == later.quote
     assert account.quote_of(CL.id) is None
+
+
+# -- fills that are read late ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("has_positions", [False, True])
+@pytest.mark.parametrize(
+    ("late_s", "net"),
+    [
+        (-5, 7),  # long before the position was read: part of it
+        (1, 7),  # within the second its stamp leaves open
+        (2, 14),  # after it: nobody has told of that one yet
+    ],
+)
+def test_a_fill_read_after_the_position_that_holds_it_adds_nothing(has_positions: bool, late_s: int, net: int) -> None:
+    guarded = Guarded(MaxContractsPerInstrument(default_limit=100))
+    venue = guarded.venue
+    guarded.feed(ConnectionChanged("1001", Link.USER_HUB, False, "gone", 0, venue._tick()))
+    venue.wait(10)
+    (bought, *_) = venue.buys(ES, 7, 5000)
+    assert isinstance(bought, FillReceived)
+    venue.wait(10)
+    seen = venue.snapshot()
+    guarded.feed(msgspec.structs.replace(seen, fills=None))
+    assert _net(guarded) == 7
+    fill = msgspec.structs.replace(bought.fill, at_ns=seen.at_ns + late_s * SECOND_NS)
+    venue.wait(10)
+    later = msgspec.structs.replace(venue.snapshot(), fills=(fill,))
+    guarded.feed(later if has_positions else msgspec.structs.replace(later, positions=None))
+    assert _net(guarded) == net
+    assert guarded.engine.account.fills == (fill,)

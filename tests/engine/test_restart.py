@@ -5,13 +5,14 @@ import pytest
 
 from risk_manager.domain.actions import ClosePosition, ReducePosition
 from risk_manager.domain.events import ConnectionChanged, Link
-from risk_manager.domain.finding import Unit
-from risk_manager.domain.intent import IntentState
+from risk_manager.domain.finding import AtMost, Unit
+from risk_manager.domain.intent import IntentState, SizesAtMost
 from risk_manager.engine import Engine
 from risk_manager.rules import DailyRealizedLoss, MaxContracts, warned
-from risk_manager.testing.events import DAY_NS, ES, SECOND_NS, micros
+from risk_manager.testing.events import DAY_NS, ES, MES, SECOND_NS, micros
 from risk_manager.testing.guarded import Guarded
 from tests.engine.switch import ON, RESET, Switch, turn
+from tests.persistence.samples import intent
 
 REDUCES = (ReducePosition, ClosePosition)
 
@@ -144,3 +145,53 @@ def test_keeps_a_rules_state_when_its_settings_change() -> None:
     guarded.feed(guarded.venue.result(-1))
     assert [warning.code for warning in guarded.warnings] == ["DAILY_REALIZED_LOSS_50_PCT"]
     assert guarded.warnings[0].unit is Unit.MICROS
+
+
+def test_an_old_state_proves_no_reduction() -> None:
+    """The guard died right behind the commit. One of the two positions to be reduced opened after the last saving."""
+    guarded = Guarded()
+    venue = guarded.venue
+    guarded.feed(venue.buys(MES, 2, 5000))
+    before = guarded.engine.snapshot()
+    venue.buys(ES, 3, 5000)
+    goal = SizesAtMost((AtMost(ES.id, 1), AtMost(MES.id, 2)))
+    reducing = msgspec.structs.replace(intent(), id="1001-2-1", account_id="1001", goal=goal, state=IntentState.OPEN)
+    guarded.engine = Engine.restore(guarded.settings, before, sequence=2, lockouts=(), intents=(reducing,))
+    guarded.forget()
+    guarded.feed(_starting(guarded))
+    for _ in range(12):
+        venue.wait(0.5)
+        guarded.feed(venue.snapshot())
+    states = {each.state for decision in guarded.decisions for each in decision.intents}
+    assert IntentState.VERIFIED not in states
+    for _ in range(6):
+        venue.wait(2)
+        guarded.feed(venue.snapshot())
+    assert [action.size for action in guarded.actions if isinstance(action, ReducePosition)] == [2]
+    guarded.feed(venue.sells(ES, 2, 5000))
+    for _ in range(4):
+        venue.wait(2)
+        guarded.feed(venue.snapshot())
+    assert guarded.engine.enforcer.open_intents == ()
+
+
+def test_a_size_that_is_remembered_from_before_is_not_taken_off() -> None:
+    """Five were held when it was saved; meanwhile the trader came down to two, which no reduction may touch."""
+    guarded = Guarded(MaxContracts(limit=2))
+    guarded.feed(guarded.venue.buys(ES, 5, 5000))
+    intents = guarded.engine.enforcer.open_intents
+    before = guarded.engine.snapshot()
+    guarded.venue.sells(ES, 3, 5000)
+    guarded.engine = Engine.restore(
+        guarded.settings, before, sequence=guarded.engine.sequence, lockouts=(), intents=intents
+    )
+    guarded.forget()
+    guarded.feed(_starting(guarded))
+    for _ in range(20):
+        guarded.feed(guarded.venue.timer(1))
+    assert [action for action in guarded.actions if isinstance(action, REDUCES)] == []
+    for _ in range(4):
+        guarded.venue.wait(2)
+        guarded.feed(guarded.venue.snapshot())
+    assert [action for action in guarded.actions if isinstance(action, REDUCES)] == []
+    assert guarded.engine.enforcer.open_intents == ()

@@ -186,11 +186,12 @@ class AccountState:
             known = self._fills
             news = [fill for fill in event.fills if known.get(fill.id) != fill]
             for fill in sorted(news, key=lambda fill: (fill.at_ns, fill.id)):
-                self._take_fill(fill, event.received_ns, moves=self.has_fills)
+                is_late = fill.id not in known and self._book(fill.contract_id).contains(fill)
+                self._take_fill(fill, event.received_ns, moves=self.has_fills and not is_late)
             self.has_fills = True
         if event.positions is not None:
             is_first = not self.has_positions
-            self._reconcile_positions(event.positions, event.requested_ns, event.received_ns)
+            self._reconcile_positions(event.positions, event)
             self.has_positions, self._is_stream_broken = True, False
             if event.fills is not None:
                 self._settle_ledger(event.requested_ns, is_first=is_first)
@@ -357,7 +358,8 @@ class AccountState:
         self.orders.pop(order_id, None)
         self._order_received_ns.pop(order_id, None)
 
-    def _reconcile_positions(self, positions: tuple[Position, ...], requested_ns: int, received_ns: int) -> None:
+    def _reconcile_positions(self, positions: tuple[Position, ...], event: SnapshotTaken) -> None:
+        requested_ns, received_ns = event.requested_ns, event.received_ns
         stated = {position.contract_id: position for position in positions}
         for contract_id in sorted(self._books.keys() | stated.keys()):
             book = self._book(contract_id)
@@ -368,7 +370,7 @@ class AccountState:
             is_repeated = net == book.contradiction and requested_ns >= book.contradicted_ns
             is_confirmed = net == book.filled_net or (net == book.venue_net and book.is_venue_ahead)
             if is_repeated or is_confirmed or self._is_silent(book, requested_ns):
-                book.adopt(position, received_ns)
+                book.adopt(position, event.at_ns, received_ns)
             elif net != book.contradiction:
                 book.contradiction, book.contradicted_ns = net, received_ns
             self._hold(book)

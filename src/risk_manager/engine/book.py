@@ -21,6 +21,9 @@ from risk_manager.domain.position import Position, value_micros
 from risk_manager.domain.quote import Quote
 
 
+STAMP_STEP_NS = 1_000_000_000
+
+
 # Not a Struct: every quote writes to it, which a slot takes an eighth of the time for.
 @dataclass(slots=True)
 class Book:
@@ -38,6 +41,7 @@ class Book:
         unsettled_ns: local time since which the witnesses disagree; None while they agree.
         contradiction: net contracts of a snapshot that contradicts them; adopted when the next one repeats it.
         contradicted_ns: local time of that snapshot.
+        adopted_ns: venue time by which the last snapshot was read whose word was taken; 0 if none was.
         tick_value_micros: 0 while the contract is unknown.
     """
 
@@ -63,6 +67,7 @@ class Book:
     unsettled_ns: int | None = None
     contradiction: int | None = None
     contradicted_ns: int = 0
+    adopted_ns: int = 0
     quoted: QuoteUpdated | None = None
     unrealized_micros: int | None = 0
 
@@ -101,12 +106,20 @@ class Book:
         self.contradiction = None
         self._settle(received_ns)
 
-    def adopt(self, position: Position, received_ns: int) -> None:
-        """Take a snapshot's position as the truth for both witnesses."""
+    def adopt(self, position: Position, at_ns: int, received_ns: int) -> None:
+        """Take the position of a snapshot, read by `at_ns` (venue time), as the truth for both witnesses."""
+        self.adopted_ns = at_ns
         self._take(position)
         self.filled_net, self.filled_cost = self.venue_net, self.venue_cost
         self.contradiction = None
         self._settle(received_ns)
+
+    def contains(self, fill: Fill) -> bool:
+        """Whether a fill nobody told of in time is part of the position already: a snapshot was adopted since.
+
+        The stamp of a snapshot is in whole seconds, and so behind the venue's clock by up to one.
+        """
+        return fill.at_ns <= self.adopted_ns + STAMP_STEP_NS
 
     def fill(self, fill: Fill, received_ns: int) -> None:
         """Take in a new fill."""

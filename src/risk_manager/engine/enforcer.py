@@ -50,6 +50,7 @@ class EnforcerImage(msgspec.Struct):
     protector: ProtectorMemory = msgspec.field(default_factory=ProtectorMemory)
     denied: list[str] = []
     sweeps: list[Sweep] = []
+    is_unread: bool = False
 
 
 class Enforcer:
@@ -70,12 +71,20 @@ class Enforcer:
         self.protector = Protector(account, pacing, self)
         self._violated: set[tuple[Scope, str]] = set()
         self._denials = Denials()
+        # After a crash the account is what was saved before it. Nothing is reached, and nothing reduced by a size, on
+        # its word; only what is closed whole can do no harm.
+        self._is_unread = False
         self.wake_ns: int | None = None
 
     @property
     def open_intents(self) -> tuple[Intent, ...]:
         """Enforcements being worked on."""
         return tuple(work.intent for work in self._open.values() if not isinstance(work.intent.goal, Protected))
+
+    @property
+    def denied(self) -> list[str]:
+        """The kinds of action the venue last said it does not allow."""
+        return self._denials.memory
 
     @property
     def works(self) -> dict[IntentKey, OpenIntent]:
@@ -193,12 +202,14 @@ class Enforcer:
             return
         self._sweeps.saw_snapshot(event.requested_ns)
         if not (self._open or self._in_flight.entries or self.protector.calls):
+            self._is_unread = False
             return
         shown = Shown.of(event.positions, event.orders, self._account.contracts)
         differing = shown.differing(self._account)
+        self._is_unread = self._is_unread and bool(differing)
         self._in_flight.saw_snapshot(event.requested_ns, differing)
         self.protector.calls.saw_snapshot(event.requested_ns, differing)
-        for key, work in list(self._open.items()):
+        for key, work in [] if self._is_unread else list(self._open.items()):
             work = self._looked(work, self._account.received_ns)
             proof, is_complete = after_snapshot(
                 work.proof,
@@ -224,7 +235,7 @@ class Enforcer:
         is_idle = not (self._open or self._in_flight.entries or self.protector.calls or self._sweeps)
         if is_idle and self._account.doubtful_since_ns() is None:
             return
-        for key, work in self._open.items():
+        for key, work in self._open.items() if not self._is_unread else ():
             self._open[key] = self._looked(work, now_ns)
         if not self._is_observing:
             planned = plan(self._demands(), self._account, self._in_flight, step.action_ids, now_ns)
@@ -238,7 +249,10 @@ class Enforcer:
 
     def _demands(self) -> list[tuple[str, Goal]]:
         """(intent id, goal) of what is being worked on, oldest first."""
-        return [(work.intent.id, work.intent.goal) for work in self._open.values() if not is_latched(work)]
+        works = [work for work in self._open.values() if not is_latched(work)]
+        if self._is_unread:
+            works = [work for work in works if not isinstance(work.intent.goal, SizesAtMost)]
+        return [(work.intent.id, work.intent.goal) for work in works]
 
     def _looked(self, work: OpenIntent, now_ns: int) -> OpenIntent:
         """The work after a look at the account: whether its goal is reached, or lost again."""
@@ -323,7 +337,7 @@ class Enforcer:
         doubtful_since_ns = self._account.doubtful_since_ns()
         if doubtful_since_ns is not None:
             wanted.append(doubtful_since_ns + self._pacing.doubt_ns)
-        if works and self._account.unknown_contracts():
+        if works and (self._is_unread or self._account.unknown_contracts()):
             wanted.append(now_ns)
         due_ns = min((at for at in wanted if at is not None), default=None)
         if due_ns is None:
@@ -411,6 +425,7 @@ class Enforcer:
             protector=self.protector.memory,
             denied=self._denials.memory,
             sweeps=self._sweeps.memory,
+            is_unread=self._is_unread,
         )
 
     def load(self, image: EnforcerImage) -> None:
@@ -421,6 +436,7 @@ class Enforcer:
         self._violated = set(image.violated)
         self._denials = Denials(image.denied)
         self._sweeps = Sweeps(self._pacing, image.sweeps)
+        self._is_unread = image.is_unread
         self.wake_ns = image.wake_ns
 
     def resume(self, intents: tuple[Intent, ...], *, is_behind: bool) -> None:
@@ -441,6 +457,7 @@ class Enforcer:
             for contract_id, demanded in merge(self._demands(), self._account).sizes.items():
                 size = abs(self._account.holdings[contract_id].net_contracts) - demanded.most
                 self._account.closes(ReducePosition("", demanded.intent_id, contract_id, size))
+        self._is_unread = bool(intents)
 
     def shift(self, by_ns: int) -> None:
         """Move every local time: the local clock has been set."""

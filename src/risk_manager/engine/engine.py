@@ -364,6 +364,8 @@ class Engine:
         if lockouts is not None:
             engine.account.lockouts = lockouts
         if intents is not None:
+            # Nobody listened since: the first reading is the truth.
+            engine.account.lost_stream()
             engine.enforcer.resume(intents, is_behind=is_behind)
         return engine
 
