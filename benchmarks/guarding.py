@@ -24,7 +24,7 @@ from risk_manager.domain.fill import Fill
 from risk_manager.enforcement.pacing import Pacing
 from risk_manager.engine import EngineSettings
 from risk_manager.persistence.sqlite_journal import SqliteJournal
-from risk_manager.ports.journal import Journal, Recovered
+from risk_manager.ports.journal import Journal, Record, Recovered, Story
 from risk_manager.rules import build_rules
 from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.daemon import Daemon
@@ -54,6 +54,12 @@ class MemoryJournal:
         self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes, gaps: tuple[Gap, ...] = ()
     ) -> None:
         return
+
+    async def remember(self, records: tuple[Record, ...]) -> None:
+        return
+
+    async def story(self, intent_id: str) -> Story | None:
+        return None
 
     async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
         return ()

@@ -82,7 +82,48 @@ DECISIONS = [
         "actions": [{"type": "close_position", "contract_id": "CON.F.US.MNQ.H26"}],
     }
 ]
-ANSWERS: Mapping[str, Any] = {"/api/status": STATUS, "/api/decisions": DECISIONS}
+EXPLANATION: dict[str, Any] = {
+    "id": "1001-12-1",
+    "account_id": "1001",
+    "trading_day": "2026-03-02",
+    "rule": "daily_realized_loss",
+    "code": "DAILY_LOSS",
+    "scope": "account",
+    "state": "verified",
+    "cause": "fill_received",
+    "breach_time": "2026-03-02T14:29:00.000Z",
+    "measured": -806.56,
+    "limit": -800.0,
+    "worst": -806.56,
+    "overshoot": 6.56,
+    "unit": "usd",
+    "evidence": [["realized", "-806.56"]],
+    "demanded": "flat",
+    "lockouts": [{"scope": "account", "until": "2026-03-02T23:00:00.000Z"}],
+    "decided_us": 310.0,
+    "durable_us": 540.0,
+    "flat_ms": 92.0,
+    "proven_ms": 3100.0,
+    "reentries": 0,
+    "actions": 1,
+    "calls": [
+        {
+            "action_id": "1001-12.1",
+            "kind": "close_position",
+            "contract_id": "CON.F.US.MNQ.H26",
+            "size": None,
+            "order_id": None,
+            "answer": "accepted",
+            "took_ms": 84.0,
+        }
+    ],
+    "steps": [12, 13],
+}
+ANSWERS: Mapping[str, Any] = {
+    "/api/status": STATUS,
+    "/api/decisions": DECISIONS,
+    "/api/enforcements/1001-12-1": EXPLANATION,
+}
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from risk_manager.cli import app
-from tests.cli.fake_guard import DECISIONS, STATUS, answering
+from tests.cli.fake_guard import ANSWERS, DECISIONS, EXPLANATION, STATUS, answering
 from tests.e2e.processes import call, free_port, say
 
 HEAVY = {"aiohttp", "asyncio", "msgspec", "pydantic", "rich", "ruamel", "sqlite3", "structlog"}
@@ -54,6 +54,27 @@ def test_prints_the_decisions_as_lines_of_json() -> None:
         done = call("trader", "logs", "--json", "--url", url)
 
     assert [json.loads(line) for line in done.stdout.splitlines()] == DECISIONS
+
+
+def test_explains_an_enforcement() -> None:
+    with answering() as (url, asked):
+        done = call("trader", "explain", "1001-12-1", "--url", url)
+
+    assert (done.returncode, asked) == (0, ["/api/enforcements/1001-12-1"])
+    for said in ("14:29:00.000 UTC  daily_realized_loss was broken", "-$806.56", "close MNQ.H26: accepted (84 ms)"):
+        assert said in done.stdout, done.stdout
+
+
+def test_explains_the_last_one() -> None:
+    records = [{"id": "1001-9-1", "breach_ns": 1}, {"id": "1001-12-1", "breach_ns": 2}]
+    status = {**STATUS, "accounts": [{"enforcements": records}]}
+    with answering({**ANSWERS, "/api/status": status}) as (url, _):
+        done = call("trader", "explain", "last", "--json", "--url", url)
+        nothing = {**STATUS, "accounts": [{"enforcements": []}]}
+    assert json.loads(done.stdout) == EXPLANATION
+    with answering({"/api/status": nothing}) as (url, _):
+        done = call("trader", "explain", "last", "--url", url)
+    assert (done.returncode, done.stderr) == (1, "nothing has been enforced since the guard started\n")
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("status", "--json"), ("status", "--live"), ("logs",)])

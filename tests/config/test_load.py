@@ -397,3 +397,10 @@ def test_prints_what_is_in_force(tmp_path: Path) -> None:
     assert "limit 250 · basis realized_plus_unrealized" in text
     assert "symbol_blocks" not in text
     assert "warning: combine: daily_unrealized_loss allows 300.00" in text
+
+
+def test_keeps_thirty_days_of_recordings_or_as_many_as_written(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path), ENVIRONMENT)
+    assert (config.recorder.days, config.recorder.most_bytes) == (30, 2_147_483_648)
+    config = load_config(write(tmp_path, f"{ACCOUNTS}recorder: {{days: 5, most_megabytes: 16}}\n"), ENVIRONMENT)
+    assert (config.recorder.days, config.recorder.most_bytes) == (5, 16_777_216)

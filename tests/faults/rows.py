@@ -192,6 +192,7 @@ async def follower() -> float:
         await trial.until(lambda: NOT_ENFORCEABLE in trial.warnings, "said")
         took_s = await trial.holds(0)
         assert len(trial.orders) == 1
+        assert "enforcement: the venue does not allow CancelOrder" in trial.guard.health.missing
         return took_s
 
 

@@ -27,7 +27,7 @@ def test_opens_with_the_durable_settings(tmp_path: Path) -> None:
         "application_id": APPLICATION_ID,
     }
     assert {name: bool(flag) for name, flag in strict if not name.startswith("sqlite_")} == dict.fromkeys(
-        ("decisions", "intents", "lockouts", "fills", "snapshots", "folded", "gaps", "totals"), True
+        ("decisions", "intents", "lockouts", "fills", "snapshots", "folded", "gaps", "totals", "enforcements"), True
     )
 
 

@@ -1,12 +1,11 @@
 import asyncio
 import os
-import resource
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from risk_manager.domain.scope import Scope
 from risk_manager.persistence.database import FILE_NAME
 from risk_manager.persistence.sqlite_journal import SqliteJournal
 from risk_manager.ports.journal import Journal, JournalConflict, JournalUnavailable, Recovered
+from tests.persistence.disk_limits import no_writes_past
 from tests.persistence.samples import (
     ACCOUNT_ID,
     DAY,
@@ -233,7 +233,7 @@ async def test_says_when_another_program_holds_the_file(tmp_path: Path) -> None:
 
 async def test_works_again_once_the_disk_does(journal: SqliteJournal, tmp_path: Path) -> None:
     await journal.commit(chain_link(1))
-    with _no_writes_past(4096):
+    with no_writes_past(4096):
         for _ in range(2):
             with pytest.raises(JournalUnavailable, match="the disk refused"):
                 await journal.commit(chain_link(2))
@@ -246,7 +246,7 @@ async def test_works_again_once_the_disk_does(journal: SqliteJournal, tmp_path: 
 
 
 async def test_has_room_for_the_next_decisions_on_a_full_disk(journal: SqliteJournal, tmp_path: Path) -> None:
-    with _no_writes_past((tmp_path / f"{FILE_NAME}-wal").stat().st_size):
+    with no_writes_past((tmp_path / f"{FILE_NAME}-wal").stat().st_size):
         for sequence in range(1, 21):
             await journal.commit(chain_link(sequence))
     assert (await journal.recover(ACCOUNT_ID)).sequence == 20
@@ -256,17 +256,6 @@ async def test_refuses_a_directory_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(JournalUnavailable, match="data directory cannot be used"):
         await SqliteJournal.open(tmp_path / "data")
-
-
-@contextmanager
-def _no_writes_past(size: int) -> Iterator[None]:
-    """Real write errors: the system refuses this process every byte past so many in any file."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 async def test_remembers_gaps_by_their_beginning_and_the_last_hundred(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -195,7 +196,8 @@ def test_seals_the_decisions_of_a_version_that_did_not(tmp_path: Path) -> None:
             for statement in statements:
                 old.execute(statement)
         for sequence in (1, 2):
-            old.execute("INSERT INTO decisions VALUES ('1', ?, 'day', 0, 0, 'quote', '{}')", (sequence,))
+            body = msgspec.json.encode(chain_link(sequence)).decode()
+            old.execute("INSERT INTO decisions VALUES ('1', ?, 'day', 0, 0, 'quote', ?)", (sequence, body))
         old.execute(f"PRAGMA application_id = {0x5249534B}")
         old.execute("PRAGMA user_version = 3")
     store = Store(tmp_path, wait_ms=0)

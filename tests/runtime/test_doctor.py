@@ -347,7 +347,7 @@ async def test_finds_a_journal_that_opens_and_is_not_whole(tmp_path: Path) -> No
     await (await SqliteJournal.open(patient.data)).close()
     with closing(sqlite3.connect(patient.data / FILE_NAME)) as connection:
         connection.execute("PRAGMA ignore_check_constraints = 1")
-        connection.execute("INSERT INTO decisions VALUES ('1', 0, '2026-11-20', 0, 0, '', '')")
+        connection.execute("INSERT INTO decisions VALUES ('1', 0, '2026-11-20', 0, 0, '', '', zeroblob(32))")
         connection.commit()
     journal = await patient.found("journal")
     assert (journal.verdict, journal.found) == (

@@ -1,5 +1,6 @@
 """A guard that continues where the journal's last one stopped."""
 
+import msgspec
 import pytest
 
 from risk_manager.domain.scope import ACCOUNT
@@ -40,11 +41,24 @@ async def test_a_saved_state_it_cannot_read_costs_only_what_the_venue_will_tell(
     await scene.guard.stop()
 
 
+async def test_a_saved_state_that_contradicts_itself_costs_no_more() -> None:
+    scene = await locked_out()
+    trading_day, fills, saved = scene.journal.saved[-1]
+    image = msgspec.msgpack.decode(saved)
+    image["account"]["holding_ids"] = ["no such contract"]
+    scene.journal.saved.append((trading_day, fills, msgspec.msgpack.encode(image)))
+    before = scene.guard.engine
+    await scene.recover()
+    assert scene.guard.engine.account.lockouts == before.account.lockouts
+    assert scene.guard.engine.sequence == before.sequence
+    await scene.guard.stop()
+
+
 async def test_is_starting_until_this_process_has_read_the_account() -> None:
     scene = await locked_out()
     await scene.recover()
-    scene.guard.start()
     states = [scene.guard.state]
+    scene.guard.start()
     await scene.feed(scene.story.snapshot())
     states.append(scene.guard.state)
     assert states == [GuardState.STARTING, GuardState.LOCKED]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from risk_manager.ports.journal import JournalUnavailable
 from risk_manager.web.api import LocalApi
@@ -30,6 +31,11 @@ class Source:
             raise JournalUnavailable("the disk is gone")
         self.asked.append((account_id, most))
         return [{"sequence": 1}]
+
+    async def explain(self, intent_id: str) -> object | None:
+        if self.is_broken:
+            raise JournalUnavailable("the disk is gone")
+        return {"id": intent_id, "rule": "max_contracts"} if intent_id == "1001-2-1" else None
 
 
 @contextlib.asynccontextmanager
@@ -120,6 +126,20 @@ async def test_says_why_it_cannot_tell_the_decisions() -> None:
     async with listening() as (source, _, client):
         source.is_broken = True
         async with client.get("/api/decisions") as response:
+            assert (response.status, await response.json()) == (503, {"error": "the disk is gone"})
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("1001-2-1", 200), ("1001-2-2", 404), ("1001%2F2", 400), ("%00", 400), ("x" * 81, 400), ("a.b", 400)],
+)
+async def test_explains_an_enforcement_that_there_is(path: str, status: int) -> None:
+    async with listening() as (source, _, client):
+        async with client.get(URL(f"/api/enforcements/{path}", encoded=True)) as response:
+            assert response.status == status
+            assert ("error" in await response.json()) == (status != 200)
+        source.is_broken = True
+        async with client.get("/api/enforcements/1001-2-1") as response:
             assert (response.status, await response.json()) == (503, {"error": "the disk is gone"})
 
 

@@ -1,1 +1,1 @@
-"""Alert routing; none yet."""
+"""Telling people and other machines."""

@@ -5,7 +5,7 @@ A command imports what it works with when it is called: `trader status` must sta
 
 import typer
 
-from risk_manager.cli import demo, doctor, probe, rules, run, sim, trader
+from risk_manager.cli import admin, audit, demo, doctor, probe, rules, run, sim, trader
 
 app = typer.Typer(
     name="risk-manager",
@@ -17,6 +17,8 @@ app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("doctor")(doctor.doctor)
 app.command("probe")(probe.probe)
+app.add_typer(admin.app, name="admin")
+app.add_typer(audit.app, name="audit")
 app.add_typer(rules.app, name="rules")
 app.add_typer(sim.app, name="sim")
 app.add_typer(trader.app, name="trader")

@@ -9,8 +9,10 @@ import typer
 if TYPE_CHECKING:
     from risk_manager.config import GuardConfig
     from risk_manager.runtime.daemon import Daemon
+    from risk_manager.runtime.notify import Notifier
 
 AGAIN_S = 2.0
+REFUSED_S = 5.0
 
 
 class LogLevel(StrEnum):
@@ -41,35 +43,48 @@ def run(
     try:
         loaded = load_config(config)
     except ConfigInvalid as invalid:
-        typer.echo(str(invalid), err=True)
-        raise typer.Exit(2) from None
+        raise _refused(str(invalid), 2) from None
     typer.echo(effective(loaded))
     try:
         asyncio.run(_guard(loaded, config))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except (JournalUnavailable, AccountNotFound) as error:
-        typer.echo(f"run: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise _refused(f"run: {error}", 1) from None
     except OSError as error:
-        typer.echo(f"run: {told(error, loaded.api_port)}", err=True)
-        raise typer.Exit(1) from None
+        raise _refused(f"run: {told(error, loaded.api_port)}", 1) from None
+
+
+def _refused(text: str, code: int) -> typer.Exit:
+    """Say why it does not start. A service manager begins again at once, for a crash; this waits for a person."""
+    import os
+    import time
+
+    typer.echo(text, err=True)
+    if "NOTIFY_SOCKET" in os.environ:
+        time.sleep(REFUSED_S)
+    return typer.Exit(code)
 
 
 async def _guard(config: "GuardConfig", directory: Path) -> None:
-    from risk_manager.cli.signals import call_on_reload, call_on_stop
+    import os
 
-    daemon = await _built(config, directory)
+    from risk_manager.cli.signals import call_on_reload, call_on_stop
+    from risk_manager.runtime.notify import notifier_from
+
+    notifier = notifier_from(os.environ, os.getpid())
+    daemon = await _built(config, directory, notifier)
     call_on_stop(daemon.stop)
     if daemon.watch is not None:
         call_on_reload(daemon.watch.reload)
-    await daemon.run()
+    await daemon.run(notifier)
 
 
-async def _built(config: "GuardConfig", directory: Path) -> "Daemon":
+async def _built(config: "GuardConfig", directory: Path, notifier: "Notifier | None") -> "Daemon":
     """The daemon; accounts known by name wait here until the venue tells their ids, however long it is down."""
     import asyncio
 
+    from risk_manager.runtime.service.report import still_starting
     from risk_manager.runtime.wiring import build_daemon
     from risk_manager.venues.projectx.errors import ProjectXError
 
@@ -82,4 +97,6 @@ async def _built(config: "GuardConfig", directory: Path) -> "Daemon":
             )
         except ProjectXError as error:
             typer.echo(f"run: the venue does not tell the accounts ({error}); trying again", err=True)
+            if notifier is not None:
+                still_starting(notifier, f"the venue does not tell the accounts ({error})")
             await asyncio.sleep(AGAIN_S)

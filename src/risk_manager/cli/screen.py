@@ -23,6 +23,7 @@ LABELS = {
     "DAY_BUDGET": "open loss past the day's limit",
     "SYMBOL_BLOCKED": "blocked symbol",
     "UNDER_LOCKOUT": "while locked",
+    "ORPHANED_ORDERS": "left-over orders",
 }
 """Codes of the common breaches in a trader's words; others show the rule's name."""
 

@@ -53,6 +53,35 @@ def logs(
             typer.echo(line)
 
 
+@app.command()
+def explain(
+    enforcement: Annotated[str, typer.Argument(help="Its id, as `trader status` shows it; or `last`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON.")] = False,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Why the guard stepped in: what was true, which rule, what it did, and how it ended."""
+    if enforcement == "last":
+        enforcement = _last_enforcement(url)
+    found = _get(url, f"/api/enforcements/{enforcement}")
+    if not isinstance(found, dict) or "rule" not in found:
+        raise _strange(url)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    from risk_manager.cli.explanation_text import explanation_lines
+
+    for line in explanation_lines(found):
+        typer.echo(line)
+
+
+def _last_enforcement(url: str) -> str:
+    records = [record for account in _status(url)["accounts"] for record in account["enforcements"]]
+    if not records:
+        typer.echo("nothing has been enforced since the guard started", err=True)
+        raise typer.Exit(1)
+    return str(max(records, key=lambda record: record["breach_ns"])["id"])
+
+
 def _show_live(url: str) -> None:
     import time
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import msgspec
 
+from risk_manager.alerts.mail import Mail
 from risk_manager.config.credentials import Credentials
 from risk_manager.domain.trading_day import TradingDays
 from risk_manager.engine.engine import Mode
+from risk_manager.persistence.recording_room import RecorderLimits
 from risk_manager.rules import RULES, Rule
 from risk_manager.venues.projectx.settings import ProjectXSettings
 
@@ -42,6 +44,14 @@ class AccountConfig(msgspec.Struct, frozen=True):
         return self.nickname or self.name or self.id or ""
 
 
+class AnchorConfig(msgspec.Struct, frozen=True):
+    """Where the journal's end is written down: a file, a web address, a mail; None is nowhere."""
+
+    file: Path | None = None
+    url: str | None = None
+    mail: Mail | None = None
+
+
 class GuardConfig(msgspec.Struct, frozen=True):
     """Everything one daemon works with.
 
@@ -51,6 +61,8 @@ class GuardConfig(msgspec.Struct, frozen=True):
         warnings: doubtful settings, one sentence each; nothing is refused because of them.
         revision: SHA-256 (hex) of the effective settings without the credentials; equal settings, equal revision.
         rule_classes: the rules there are by name, the user's own included.
+        anchor: where the journal's end is written down; None is nowhere.
+        recorder: how much of what was received is kept.
     """
 
     venue: VenueConfig
@@ -63,6 +75,8 @@ class GuardConfig(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...]
     revision: str
     rule_classes: Mapping[str, Any] = RULES
+    anchor: AnchorConfig | None = None
+    recorder: RecorderLimits = RecorderLimits()
 
     def venue_settings(self) -> ProjectXSettings:
         """What the ProjectX client needs; it holds the key in the clear."""

@@ -6,18 +6,20 @@ from pathlib import Path
 
 import msgspec
 
+from risk_manager.alerts.mail import Mail
 from risk_manager.config.credentials import Credentials, read_credentials
 from risk_manager.config.custom_rules import RISK_FILE as RISK_FILE
 from risk_manager.config.custom_rules import known_rules
 from risk_manager.config.document import Document, read_document
 from risk_manager.config.effective import revision_of
 from risk_manager.config.faults import ConfigInvalid, Fault
-from risk_manager.config.guard_config import AccountConfig, GuardConfig, VenueConfig
+from risk_manager.config.guard_config import AccountConfig, AnchorConfig, GuardConfig, VenueConfig
 from risk_manager.config.rule_sets import RuleSets, compose_rules
-from risk_manager.config.sections import AccountEntry, AccountsFile, RiskFile
+from risk_manager.config.sections import AccountEntry, AccountsFile, AnchorSection, RiskFile
 from risk_manager.config.trading_days import build_trading_days
 from risk_manager.config.validation import validated
 from risk_manager.engine.engine import Mode
+from risk_manager.persistence.recording_room import RecorderLimits
 
 ACCOUNTS_FILE = "accounts.yaml"
 
@@ -74,6 +76,20 @@ def _assemble(
         data_dir=data_dir,
         warnings=rule_sets.warnings + _unguarded(guarded),
         revision=revision_of(venue, guarded, (reset.time, reset.timezone), (accounts.api.port, data_dir)),
+        anchor=_anchor(directory, accounts.anchor),
+        recorder=RecorderLimits(accounts.recorder.days, accounts.recorder.most_megabytes << 20),
+    )
+
+
+def _anchor(directory: Path, section: AnchorSection | None) -> AnchorConfig | None:
+    if section is None:
+        return None
+    file = None if section.file is None else (directory / Path(section.file).expanduser()).resolve()
+    mail = section.mail
+    return AnchorConfig(
+        file,
+        section.url,
+        None if mail is None else Mail(mail.to, mail.sender, mail.host, mail.port, mail.starttls),
     )
 
 

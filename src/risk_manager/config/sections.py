@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -13,6 +14,7 @@ from risk_manager.venues.projectx.settings import url_fault
 _CLOCK_TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
 CLOCK_PATTERN = f"^{_CLOCK_TIME.pattern}$"
 _LOOSE_TIME = re.compile(r"([0-9]{1,2})[:.]([0-9]{2})")
+_ADDRESS = r"^[^@\s]+@[^@\s]+$"
 _ROOT = re.compile(r"[A-Z0-9]{1,8}")
 _LIKELY_ZONES = {
     **dict.fromkeys(("EST", "EDT", "ET", "US/EASTERN"), "America/New_York"),
@@ -70,6 +72,14 @@ def _url(text: str) -> str:
     if problem is not None:
         raise refused(f"{shown(text)} {problem}")
     return text
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    is_local = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if parts.hostname and (parts.scheme == "https" or is_local):
+        return text
+    raise refused("must begin with https:// and name a host; http only on this machine")
 
 
 def _root(text: str) -> str:
@@ -132,6 +142,39 @@ class ApiSection(Section):
     port: int = Field(default=27181, ge=1024, le=65535, examples=["27181"])
 
 
+class MailSection(Section):
+    """Where mails go, and through which relay; it must take them without a login."""
+
+    to: str = Field(pattern=_ADDRESS, examples=["me@example.com"])
+    sender: str = Field(pattern=_ADDRESS, examples=["guard@example.com"])
+    host: str = Field(min_length=1, examples=["localhost"])
+    port: int = Field(default=25, ge=1, le=65535)
+    starttls: bool = True
+
+
+class AnchorSection(Section):
+    """Where the end of the journal is written down again and again, so that an earlier copy put back shows."""
+
+    file: str | None = Field(default=None, min_length=1, examples=["/media/other-disk/risk-manager.anchors"])
+    url: Annotated[str, AfterValidator(_web_address)] | None = Field(
+        default=None, examples=["https://example.com/anchors"]
+    )
+    mail: MailSection | None = None
+
+    @model_validator(mode="after")
+    def _names_a_place(self) -> Self:
+        if self.file is None and self.url is None and self.mail is None:
+            raise refused("anchor names no place", "give it a file:, a url: or a mail:, or leave it out")
+        return self
+
+
+class RecorderSection(Section):
+    """How much of what the guard received is kept for replays; the oldest trading day goes first."""
+
+    days: int = Field(default=30, ge=1, le=3650)
+    most_megabytes: int = Field(default=2048, ge=16, le=1_000_000)
+
+
 class AccountsFile(Section):
     """`accounts.yaml`."""
 
@@ -139,6 +182,8 @@ class AccountsFile(Section):
     accounts: list[AccountEntry] = Field(min_length=1, examples=["a list with - id: 123456 and mode: enforce"])
     api: ApiSection = ApiSection()
     data_dir: str = "../data"
+    anchor: AnchorSection | None = None
+    recorder: RecorderSection = RecorderSection()
 
 
 class ResetSection(Section):

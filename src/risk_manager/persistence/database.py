@@ -49,8 +49,47 @@ class Unusable(Exception):
     """The file is not a journal we may write to; the message says why and what to do."""
 
 
+class Damaged(Unusable):
+    """The file is ours and broken."""
+
+
+class Foreign(Unusable):
+    """The file is another program's, or one of a newer version of ours."""
+
+
+class Disk:
+    """The ways to the journal's files. A test of power cuts has a disk that forgets what was not synced."""
+
+    def connect(self, path: Path, wait_ms: int) -> sqlite3.Connection:
+        return sqlite3.connect(path, timeout=wait_ms / 1000, isolation_level=None, check_same_thread=False)
+
+    def create(self, path: Path) -> None:
+        """An empty file, readable by its owner only."""
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+    def lengthen(self, path: Path, size: int) -> None:
+        """Let the file be so long at least, zeros at its end, durably."""
+        with path.open("ab") as file:
+            file.write(bytes(max(0, size - file.tell())))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def sync(self, path: Path) -> None:
+        """Make a file, or the names in a directory, durable."""
+        if os.name != "posix" and path.is_dir():
+            return  # Windows offers no way to sync a directory; NTFS journals its entries.
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+_DISK = Disk()
+
+
 def open_database(
-    directory: Path, *, wait_ms: int, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS
+    directory: Path, *, wait_ms: int, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS, disk: Disk = _DISK
 ) -> sqlite3.Connection:
     """A connection to the journal in `directory`, created or migrated where needed, exclusively locked.
 
@@ -61,14 +100,14 @@ def open_database(
         sqlite3.Error, OSError: the disk refused.
     """
     path = directory / FILE_NAME
-    _create_or_migrate(path, wait_ms, migrations)
-    connection = _connect(path, wait_ms)
+    _create_or_migrate(path, wait_ms, migrations, disk)
+    connection = disk.connect(path, wait_ms)
     try:
         _apply_pragmas(connection)
         if path.stat().st_size <= _CHECKED_AT_OPEN_BYTES:
             _check_pages(connection, path)
         _take_lock(connection)
-        _make_log_room(path)
+        _make_log_room(path, disk)
     except BaseException:
         connection.close()
         raise
@@ -88,29 +127,25 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         raise
 
 
-def _connect(path: Path, wait_ms: int) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=wait_ms / 1000, isolation_level=None, check_same_thread=False)
-
-
-def _create_or_migrate(path: Path, wait_ms: int, migrations: tuple[tuple[str, ...], ...]) -> None:
+def _create_or_migrate(path: Path, wait_ms: int, migrations: tuple[tuple[str, ...], ...], disk: Disk) -> None:
     if not path.exists():
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    with closing(_connect(path, wait_ms)) as connection:
+        disk.create(path)
+    with closing(disk.connect(path, wait_ms)) as connection:
         _set_pragma(connection, "locking_mode", "EXCLUSIVE", "exclusive")
         _set_pragma(connection, "synchronous", "EXTRA", 3)
         version = _recognized_version(connection, path, len(migrations))
         if version == len(migrations):
             return
         if version > 0:
-            _back_up(connection, path, version)
+            _back_up(connection, path, version, disk)
         with transaction(connection):
             for statements in migrations[version:]:
                 for statement in statements:
                     connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {len(migrations)}")
-    _sync(path)
-    _sync(path.parent)
+    disk.sync(path)
+    disk.sync(path.parent)
 
 
 def _recognized_version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
@@ -121,21 +156,21 @@ def _recognized_version(connection: sqlite3.Connection, path: Path, newest: int)
     if application_id == 0 and version == 0 and tables == 0:
         return 0
     if application_id != APPLICATION_ID:
-        raise Unusable(f"{path} belongs to another program; choose another data directory")
+        raise Foreign(f"{path} belongs to another program; choose another data directory")
     if version > newest:
-        raise Unusable(f"{path} was written by a newer risk-manager (schema {version}, known here {newest}); upgrade")
+        raise Foreign(f"{path} was written by a newer risk-manager (schema {version}, known here {newest}); upgrade")
     return version
 
 
-def _back_up(connection: sqlite3.Connection, path: Path, version: int) -> None:
+def _back_up(connection: sqlite3.Connection, path: Path, version: int, disk: Disk) -> None:
     """Keep a copy of the file as it was before a migration; one copy for each version."""
     copy = path.with_name(f"{path.stem}.v{version}{path.suffix}")
     partial = copy.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     connection.execute("VACUUM INTO ?", (str(partial),))
-    _sync(partial)
+    disk.sync(partial)
     partial.replace(copy)
-    _sync(copy.parent)
+    disk.sync(copy.parent)
 
 
 def _apply_pragmas(connection: sqlite3.Connection) -> None:
@@ -154,7 +189,7 @@ def _set_pragma(connection: sqlite3.Connection, name: str, value: str | int, ans
 def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
     answer = connection.execute("PRAGMA quick_check(1)").fetchone()
     if answer is None or answer[0] != "ok":
-        raise Unusable(f"{path} is damaged ({answer and answer[0]}); move it away and start again")
+        raise Damaged(f"{path} is damaged ({answer and answer[0]})")
 
 
 def _take_lock(connection: sqlite3.Connection) -> None:
@@ -163,30 +198,17 @@ def _take_lock(connection: sqlite3.Connection) -> None:
         pass
 
 
-def _make_log_room(path: Path) -> None:
+def _make_log_room(path: Path, disk: Disk) -> None:
     """Lengthen the log with zeros, so that the first commits of a run do not have to.
 
     Making a longer file durable takes a file system two writes, its journal's being the slower: half a millisecond more
     on ext4. SQLite reads the log only as far as its checksums hold, so what follows the last frame means nothing.
     """
-    log = path.with_name(f"{path.name}-wal")
     # Without the room commits are slower, and nothing else: a disk this full is reported by the commits themselves.
-    with suppress(OSError), log.open("ab") as file:
-        file.write(bytes(max(0, _LOG_ROOM_BYTES - file.tell())))
-        file.flush()
-        os.fsync(file.fileno())
+    with suppress(OSError):
+        disk.lengthen(path.with_name(f"{path.name}-wal"), _LOG_ROOM_BYTES)
 
 
 def _number(connection: sqlite3.Connection, query: str) -> int:
     (number,) = connection.execute(query).fetchone()
     return int(number)
-
-
-def _sync(path: Path) -> None:
-    if os.name != "posix" and path.is_dir():
-        return  # Windows offers no way to sync a directory; NTFS journals its entries.
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

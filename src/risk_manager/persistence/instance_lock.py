@@ -7,6 +7,7 @@ hold half of it and both be refused.
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
@@ -38,8 +39,7 @@ class InstanceLock:
             DirectoryInUse: somebody else holds it.
             OSError: the directory cannot be written.
         """
-        path = directory / LOCK_NAME
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = _opened(directory / LOCK_NAME)
         attempts = 1 + round(wait_s / _RETRY_S)
         try:
             while not _try_lock(descriptor):
@@ -47,8 +47,9 @@ class InstanceLock:
                 if attempts <= 0:
                     raise DirectoryInUse(_describe(directory, os.read(descriptor, 20)))
                 Event().wait(_RETRY_S)
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, str(os.getpid()).encode())
+            with suppress(OSError):  # a full disk does not tell who holds the lock, and holds it all the same
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, str(os.getpid()).encode())
         except BaseException:
             os.close(descriptor)
             raise
@@ -59,6 +60,16 @@ class InstanceLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        # What cannot be written any more can still be locked.
+        if path.exists():
+            return os.open(path, os.O_RDONLY)
+        raise
 
 
 def _describe(directory: Path, holder: bytes) -> str:

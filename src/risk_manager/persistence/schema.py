@@ -101,6 +101,15 @@ CREATE TABLE totals (
 ) STRICT
 """
 
+_ENFORCEMENTS = """
+CREATE TABLE enforcements (
+    id TEXT NOT NULL PRIMARY KEY,
+    account_id TEXT NOT NULL,
+    trading_day TEXT NOT NULL,
+    body TEXT NOT NULL
+) STRICT, WITHOUT ROWID
+"""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _DECISIONS,
@@ -113,4 +122,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (_FOLDED, "INSERT INTO folded SELECT 1, coalesce(max(rowid), 0) FROM decisions"),
     (_GAPS,),
     ("ALTER TABLE decisions ADD COLUMN seal BLOB CHECK (length(seal) = 32)", _TOTALS),
+    (_ENFORCEMENTS,),
 )

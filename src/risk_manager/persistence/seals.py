@@ -27,6 +27,9 @@ FIRST = bytes(SEAL_BYTES)
 CHAIN = "decisions"
 """The name under which the end of the chain is kept among the totals."""
 
+BEGINNING = "beginning"
+"""The same for the last decision that was taken away for its age; without one the chain begins with the first."""
+
 TABLES: dict[str, tuple[str, ...]] = {
     "intents": ("account_id", "id", "trading_day", "state", "sequence", "body"),
     "lockouts": (
@@ -44,6 +47,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "snapshots": ("account_id", "trading_day", "body"),
     "gaps": ("account_id", "began_ns", "ended_ns", "cover", "cause"),
     "folded": ("one", "up_to"),
+    "enforcements": ("id", "account_id", "trading_day", "body"),
 }
 """Every table that changes in place, with its columns."""
 
@@ -140,6 +144,7 @@ class Seals:
         self._rows: dict[str, int] = {}
         self._marks: dict[str, int] = {}
         self._changed: set[str] = set()
+        self._beginning = Total(0, FIRST)
         self._seal_older()
         last = connection.execute("SELECT rowid, seal FROM decisions ORDER BY rowid DESC LIMIT 1").fetchone()
         self.length: int = last[0] if last is not None else 0
@@ -163,10 +168,15 @@ class Seals:
         self.length, self.last = position, seal
         self._changed.add(CHAIN)
 
+    def begins_after(self, position: int, seal: bytes) -> None:
+        """The decisions up to this one are taken away, with the transaction under way."""
+        self._beginning = Total(position, seal)
+        self._changed.add(BEGINNING)
+
     def write(self) -> None:
         """Put what has changed into the table of totals; part of the transaction that changed it."""
         for name in self._changed:
-            total = Total(self.length, self.last) if name == CHAIN else self._total(name)
+            total = self._total(name)
             row = (name, total.rows, total.digest, signature_of(self._key, name, total))
             self._connection.execute("INSERT OR REPLACE INTO totals VALUES (?, ?, ?, ?)", row)
 
@@ -185,6 +195,10 @@ class Seals:
         return bool(self._changed)
 
     def _total(self, table: str) -> Total:
+        if table == CHAIN:
+            return Total(self.length, self.last)
+        if table == BEGINNING:
+            return self._beginning
         return Total(self._rows[table], (self._marks[table] % _MODULUS).to_bytes(SEAL_BYTES))
 
     def _seal_older(self) -> None:

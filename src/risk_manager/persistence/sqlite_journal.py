@@ -13,11 +13,12 @@ import msgspec
 from risk_manager.domain.coverage import Gap
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.fill import Fill
+from risk_manager.persistence.anchor import Anchor
 from risk_manager.persistence.database import Unusable
 from risk_manager.persistence.instance_lock import DirectoryInUse, InstanceLock
 from risk_manager.persistence.store import Store
 from risk_manager.persistence.writer import Writer
-from risk_manager.ports.journal import JournalUnavailable, Recovered
+from risk_manager.ports.journal import JournalUnavailable, Record, Recovered, Story
 
 
 class SqliteJournal:
@@ -69,6 +70,16 @@ class SqliteJournal:
         self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes, gaps: tuple[Gap, ...] = ()
     ) -> None:
         await self._run(lambda: self._store.save(account_id, trading_day, fills, snapshot, gaps))
+
+    async def remember(self, records: tuple[Record, ...]) -> None:
+        await self._run(lambda: self._store.remember(records))
+
+    async def story(self, intent_id: str) -> Story | None:
+        return await self._run(lambda: self._store.story(intent_id))
+
+    async def anchor(self, at: str) -> Anchor:
+        """What to write down elsewhere of the journal's present end; `at` says when, ISO 8601."""
+        return await self._run(lambda: self._store.anchor(at))
 
     async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
         return await self._run(lambda: self._store.decisions(account_id, after, most))

@@ -21,9 +21,11 @@ from risk_manager.domain.fill import Fill
 from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout, LockoutRelease
 from risk_manager.domain.scope import Scope
+from risk_manager.persistence.anchor import Anchor, anchor_of
 from risk_manager.persistence.database import FILE_NAME, open_database, transaction
+from risk_manager.persistence.retention import newest_day, trim
 from risk_manager.persistence.seals import CLOSED_NAME, Seals, file_digest, load_key
-from risk_manager.ports.journal import JournalConflict, Recovered
+from risk_manager.ports.journal import JournalConflict, Record, Recovered, Story
 
 _encode = msgspec.json.Encoder().encode
 _decode_decision = msgspec.json.Decoder(Decision).decode
@@ -52,6 +54,7 @@ class Store:
         self._seals: Seals | None = None
         self._pages_since_checkpoint = 0
         self._is_folded = False
+        self._trimmed_to: str | None = None
 
     def connect(self) -> sqlite3.Connection:
         """The open connection, made now if there is none."""
@@ -84,6 +87,7 @@ class Store:
         """Close, with the end of the chain and the hash of the closed file written down."""
         if self._connection is None:
             return
+        self._fold_all()
         if self.seals.is_due:
             with self._changing():
                 pass
@@ -111,6 +115,7 @@ class Store:
             return
         with suppress(sqlite3.Error):
             self._fold_all()
+            self._forget_the_oldest()
             if self._pages_since_checkpoint >= _PAGES_PER_CHECKPOINT:
                 self._pages_since_checkpoint = 0
                 with closing(self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")) as cursor:
@@ -120,13 +125,19 @@ class Store:
         """Bring the derived tables up to the last decision."""
         while not self._is_folded:
             with self._changing() as connection:
-                rows = connection.execute(_UNFOLDED, (_FOLDED_AT_ONCE,)).fetchall()
-                for _, body in rows:
-                    _fold(connection, _decode_decision(body))
-                if rows:
-                    connection.execute(_SET_FOLDED, (rows[-1][0],))
-            self._is_folded = len(rows) < _FOLDED_AT_ONCE
+                self._is_folded = fold_some(connection)
             self._pages_since_checkpoint += _PAGES_PER_FOLD
+
+    def _forget_the_oldest(self) -> None:
+        """Take away, with each new trading day, what is too old; a little in every idle moment."""
+        newest = newest_day(self.connect())
+        if newest is None or newest == self._trimmed_to:
+            return
+        with self._changing() as connection:
+            is_done = trim(connection, self.seals, newest)
+        self._pages_since_checkpoint += _PAGES_PER_FOLD
+        if is_done:
+            self._trimmed_to = newest
 
     def save(
         self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes, gaps: tuple[Gap, ...]
@@ -171,6 +182,26 @@ class Store:
         rows = self._read(_FILLS_OF_DAY, account_id, trading_day)
         return tuple(msgspec.json.decode(row[0], type=Fill) for row in rows)
 
+    def remember(self, records: tuple[Record, ...]) -> None:
+        """Store what is known of ended enforcements, replacing what was stored of the same."""
+        rows = [(record.id, record.account_id, record.trading_day, record.body.decode()) for record in records]
+        try:
+            with self._changing() as connection:
+                connection.executemany(_UPSERT_ENFORCEMENT, rows)
+        except sqlite3.Error as error:
+            self._drop_if_broken(error)
+            raise
+        self._pages_since_checkpoint += _PAGES_PER_COMMIT + len(rows)
+
+    def story(self, intent_id: str) -> Story | None:
+        """What the journal holds of one enforcement; None if there is no such intent."""
+        self._fold_all()
+        return story_of(self.connect(), intent_id)
+
+    def anchor(self, at: str) -> Anchor:
+        """The anchor of the journal's present end."""
+        return anchor_of(load_key(self._directory), self.seals.length, self.seals.last, at)
+
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
         """A transaction on the tables that change in place, whose totals change with them."""
@@ -200,6 +231,37 @@ class Store:
         # call did; what counts has been reported already.
         with suppress(sqlite3.Error):
             self.close()
+
+
+def fold_some(connection: sqlite3.Connection) -> bool:
+    """Carry the next decisions into the derived tables, within a transaction; whether these were the last ones."""
+    rows = connection.execute(_UNFOLDED, (_FOLDED_AT_ONCE,)).fetchall()
+    for _, body in rows:
+        _fold(connection, _decode_decision(body))
+    if rows:
+        connection.execute(_SET_FOLDED, (rows[-1][0],))
+    return len(rows) < _FOLDED_AT_ONCE
+
+
+def story_of(connection: sqlite3.Connection, intent_id: str) -> Story | None:
+    """What a folded journal holds of one enforcement; None if there is no such intent."""
+    last = connection.execute("SELECT account_id, sequence FROM intents WHERE id = ?", (intent_id,)).fetchone()
+    if last is None:
+        return None
+    # An intent's id is that of the decision that opened it, with a number.
+    first = intent_id.rsplit("-", 2)[-2]
+    rows = connection.execute(_DECISIONS_BETWEEN, (last[0], int(first) if first.isdigit() else 0, last[1]))
+    decisions = (_decode_decision(body) for (body,) in rows if intent_id in body)
+    row = connection.execute(_ENFORCEMENT, (intent_id,)).fetchone()
+    record = Record(row[0], row[1], row[2], row[3].encode()) if row is not None else None
+    return Story(tuple(each for each in decisions if _concerns(each, intent_id)), record)
+
+
+def _concerns(decision: Decision, intent_id: str) -> bool:
+    named = [intent.id for intent in decision.intents]
+    named += [getattr(action, "intent_id", "") for action in decision.actions]
+    named += [lockout.intent_id for lockout in decision.lockouts_set]
+    return intent_id in named
 
 
 def scope_key(scope: Scope) -> str:
@@ -299,6 +361,15 @@ ON CONFLICT (account_id, fill_id) DO UPDATE SET
     trading_day = excluded.trading_day, at_ns = excluded.at_ns, body = excluded.body
 """
 _FILLS_OF_DAY = "SELECT body FROM fills WHERE account_id = ? AND trading_day = ? ORDER BY at_ns, fill_id"
+
+_DECISIONS_BETWEEN = """
+SELECT body FROM decisions WHERE account_id = ? AND sequence BETWEEN ? AND ? ORDER BY sequence
+"""
+_UPSERT_ENFORCEMENT = """
+INSERT INTO enforcements (id, account_id, trading_day, body) VALUES (?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET body = excluded.body
+"""
+_ENFORCEMENT = "SELECT id, account_id, trading_day, body FROM enforcements WHERE id = ?"
 
 _UPSERT_SNAPSHOT = """
 INSERT INTO snapshots (account_id, trading_day, body) VALUES (?, ?, ?)

@@ -18,6 +18,7 @@ from risk_manager.persistence.database import FILE_NAME
 from risk_manager.persistence.reading import Unreadable, reading
 from risk_manager.persistence.schema import MIGRATIONS
 from risk_manager.persistence.seals import (
+    BEGINNING,
     CHAIN,
     CLOSED_NAME,
     DECISIONS,
@@ -81,6 +82,7 @@ def verify(
     if key is None:
         return Verification((Check("key", False, f"{directory / KEY_NAME} is missing or damaged"),), 0, "")
     checks = [_closed(directory, key)]
+    began = Total(0, FIRST)
     reached: dict[int, str] = {}
     length, head = 0, FIRST
     try:
@@ -88,15 +90,16 @@ def verify(
             if not checks[0].passed:
                 checks += [_structure(connection), _schema(connection)]
             wanted = {anchor.rows for anchor in anchors or ()}
-            chain, length, head, reached = _chain(connection, key, wanted, on_progress)
+            began = _beginning(connection, key)
+            chain, length, head, reached = _chain(connection, key, began, wanted, on_progress)
             checks += [chain, _chain_end(connection, key), *_totals(connection, key)]
     except (sqlite3.Error, UnicodeDecodeError) as error:
         checks.append(Check("file", False, f"cannot be read: {error}"))
     except Unreadable as error:
         checks.append(Check("file", False, str(error)))
     if anchors is not None:
-        checks.append(_anchored(anchors, key, length, reached))
-    return Verification(tuple(checks), length, head.hex())
+        checks.append(_anchored(anchors, key, began.rows, length, reached))
+    return Verification(tuple(checks), length - began.rows, head.hex())
 
 
 def _key(directory: Path) -> bytes | None:
@@ -137,11 +140,15 @@ def _definitions(connection: sqlite3.Connection) -> Iterator[tuple[str, str, str
 
 
 def _chain(
-    connection: sqlite3.Connection, key: bytes, wanted: set[int], on_progress: Callable[[int, int], None] | None
+    connection: sqlite3.Connection,
+    key: bytes,
+    began: Total,
+    wanted: set[int],
+    on_progress: Callable[[int, int], None] | None,
 ) -> tuple[Check, int, bytes, dict[int, str]]:
     """The check, how far the chain is unbroken, its last seal there, and the seals at the wanted positions."""
     (rows,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM decisions").fetchone()
-    seal, done = FIRST, 0
+    seal, done = began.digest, began.rows
     reached: dict[int, str] = {}
     for position, stored, *row in connection.execute(DECISIONS):
         if position != done + 1:
@@ -157,7 +164,15 @@ def _chain(
             reached[position] = seal.hex()
         if on_progress is not None and position % ROWS_PER_REPORT == 0:
             on_progress(position, rows)
-    return Check("chain", True, f"{done:,} decisions, each as it was written"), done, seal, reached
+    trimmed = f"; {began.rows:,} older ones were taken away for their age" if began.rows else ""
+    found = f"{done - began.rows:,} decisions, each as it was written{trimmed}"
+    return Check("chain", True, found), done, seal, reached
+
+
+def _beginning(connection: sqlite3.Connection, key: bytes) -> Total:
+    """What stands before the first decision. A forged beginning is none: the first decisions are missing then."""
+    kept = _kept(connection, key, BEGINNING)
+    return kept if isinstance(kept, Total) else Total(0, FIRST)
 
 
 def _chain_end(connection: sqlite3.Connection, key: bytes) -> Check:
@@ -196,7 +211,7 @@ def _kept(connection: sqlite3.Connection, key: bytes, name: str) -> Total | str:
     return total if row[2] == signature_of(key, name, total) else f"the total of {name} was not written by the guard"
 
 
-def _anchored(anchors: Sequence[Anchor], key: bytes, length: int, reached: dict[int, str]) -> Check:
+def _anchored(anchors: Sequence[Anchor], key: bytes, began: int, length: int, reached: dict[int, str]) -> Check:
     ours = [anchor for anchor in anchors if anchor.installation == installation_of(key)]
     if not ours:
         return Check("anchor", False, "no anchor is of this installation; was its key replaced?")
@@ -206,6 +221,6 @@ def _anchored(anchors: Sequence[Anchor], key: bytes, length: int, reached: dict[
         if anchor.rows > length:
             found = f"the journal had {anchor.rows:,} decisions on {anchor.at} and has {length:,} now"
             return Check("anchor", False, f"{found}: it was rolled back")
-        if anchor.rows and reached.get(anchor.rows) != anchor.seal:
+        if anchor.rows > began and reached.get(anchor.rows) != anchor.seal:
             return Check("anchor", False, f"decision {anchor.rows:,} is not the one anchored on {anchor.at}")
     return Check("anchor", True, f"{len(ours):,} anchors agree, the last of {ours[-1].at}")

@@ -27,6 +27,31 @@ class Recovered(msgspec.Struct, frozen=True):
     gaps: tuple[Gap, ...] = ()
 
 
+class Record(msgspec.Struct, frozen=True):
+    """What is known of an ended enforcement besides its decisions; `body` is JSON.
+
+    Attributes:
+        id: the intent's.
+    """
+
+    id: str
+    account_id: str
+    trading_day: str
+    body: bytes
+
+
+class Story(msgspec.Struct, frozen=True):
+    """One enforcement as the journal tells it.
+
+    Attributes:
+        decisions: those that concern it, oldest first.
+        record: None while it is under way, or if a crash came before it was stored.
+    """
+
+    decisions: tuple[Decision, ...]
+    record: Record | None
+
+
 class Journal(Protocol):
     """Append-only memory of decisions, and the tables derived from them."""
 
@@ -47,6 +72,12 @@ class Journal(Protocol):
         self, account_id: str, trading_day: str, fills: tuple[Fill, ...], snapshot: bytes, gaps: tuple[Gap, ...] = ()
     ) -> None:
         """Store the day's new or changed fills, gaps likewise, and the engine's snapshot; may be lost without harm."""
+
+    async def remember(self, records: tuple[Record, ...]) -> None:
+        """Store records of enforcements, by id; may be lost without harm."""
+
+    async def story(self, intent_id: str) -> Story | None:
+        """Everything about one enforcement; None if there is no such intent."""
 
     async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
         """The last `most` committed decisions with a sequence above `after`, oldest first."""

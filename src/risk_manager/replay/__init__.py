@@ -1,1 +1,1 @@
-"""Replay of recorded events and imported fills; none yet."""
+"""Replay: what an engine received, given to an engine again."""

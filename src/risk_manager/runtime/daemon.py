@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -11,18 +12,28 @@ import structlog
 from risk_manager.config import GuardConfig, load_config
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import Event
+from risk_manager.persistence.recorder import FlightRecorder
 from risk_manager.ports.clock import Clock
 from risk_manager.ports.journal import Journal
 from risk_manager.ports.venue import Venue
+from risk_manager.runtime.anchoring import FAULT, Anchored, Anchoring, places_of
+from risk_manager.runtime.explanation import Explanation, explain
 from risk_manager.runtime.guard import CONNECTION, Guard
 from risk_manager.runtime.instants import iso
+from risk_manager.runtime.loop_lag import LoopLag
+from risk_manager.runtime.notify import Notifier
 from risk_manager.runtime.reload import ConfigWatch
+from risk_manager.runtime.service.report import ServiceReport
 from risk_manager.runtime.status import DaemonStatus, account_status
+from risk_manager.runtime.supervisor import Supervisor
 from risk_manager.web.api import LocalApi
 
 RESTART_S = 1.0
 CONFIGURATION = "configuration"
 """The fault a configuration that cannot be used is reported under."""
+
+LOCAL_API = "local API"
+EVENT_LOOP = "event loop"
 
 log = structlog.get_logger("daemon")
 
@@ -43,9 +54,14 @@ class Daemon:
         on_listening: Callable[[int], None] | None = None,
         config: GuardConfig | None = None,
         directory: Path | None = None,
+        recorder: FlightRecorder | None = None,
+        anchored: Anchored | None = None,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         """Args:
         config: what the guards were built of; needed to change their rules later.
+        anchored: the journal, if its end is to be written down where the configuration says.
+        on_end: called when everything is closed after a `stop`, or before anything was guarded.
         directory: the configuration's, watched while the daemon runs; None watches nothing.
         """
         self.guards = guards
@@ -60,39 +76,62 @@ class Daemon:
         self._api = LocalApi(self, api_port) if api_port is not None else None
         self.watch = ConfigWatch(directory, load_config, self) if directory is not None else None
         self._on_listening = on_listening
+        self._recorder = recorder
+        places = places_of(config.anchor) if config is not None and config.anchor is not None else ()
+        self._anchoring = Anchoring(anchored, places, clock, self._fault) if anchored is not None and places else None
+        self._on_end = on_end
+        self._lag = LoopLag(partial(self._fault, EVENT_LOOP))
         self._stop = asyncio.Event()
 
-    async def run(self) -> None:
+    async def run(self, notifier: Notifier | None = None) -> None:
         """Guard until `stop` is called, then save and close everything.
 
+        Args:
+            notifier: the service manager that started us. It is told how the guards stand, and a port that is taken
+                must not keep them from guarding then: whoever takes it could end them by that.
+
         Raises:
-            OSError: the API's port is taken.
+            OSError: the API's port is taken, and there is no service manager.
         """
-        tasks: list[asyncio.Task[None]] = []
+        tasks = Supervisor(self._fault, restart_s=RESTART_S)
+        report = ServiceReport(notifier, self.guards) if notifier is not None else None
+        is_guarding = False
         try:
-            if self._api is not None:
-                port = await self._api.start()
-                if self._on_listening is not None:
-                    self._on_listening(port)
+            if self._api is not None and notifier is None:
+                await self._open_api(self._api)
+            is_guarding = True
             for guard in self.guards:
                 guard.start()
             # What is alive now stays: a full collection over it would stop the loop for milliseconds in the session.
             gc.collect()
             gc.freeze()
-            tasks.append(asyncio.create_task(self._keep_connected()))
+            self._lag.start()
+            tasks.keep(CONNECTION, lambda: self._venue.run(tuple(self._by_account), self._deliver))
             if self.watch is not None:
-                tasks.append(asyncio.create_task(self.watch.run()))
+                tasks.keep("configuration watch", self.watch.run)
+            if self._anchoring is not None:
+                tasks.keep(FAULT, self._anchoring.run)
+            if self._api is not None and notifier is not None:
+                tasks.keep(LOCAL_API, partial(self._serve_api, self._api))
             await self._stop.wait()
         finally:
-            for guard in self.guards:
-                await guard.stop()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            if report is not None:
+                report.stopping()
+            self._lag.stop()
+            for error in await asyncio.gather(*(guard.stop() for guard in self.guards), return_exceptions=True):
+                if error is not None:
+                    log.critical("guard not stopped in good order", error=repr(error), exc_info=error)
+            await tasks.stop()
             if self._api is not None:
                 await self._api.stop()
+            if self._recorder is not None:
+                await self._recorder.close()
+            if self._anchoring is not None:
+                await self._anchoring.finish()
             await self._venue.close()
             await self._journal.close()
+            if self._stop.is_set() or not is_guarding:
+                self._on_end()
 
     def stop(self) -> None:
         """Let `run` end; lockouts stay in force, positions stay as they are."""
@@ -114,8 +153,7 @@ class Daemon:
 
     def configuration_fault(self, text: str | None) -> None:
         """Show on every account what is wrong with the configuration that is written; None shows nothing."""
-        for guard in self.guards:
-            guard.health.fault(CONFIGURATION, text)
+        self._fault(CONFIGURATION, text)
 
     def status(self) -> DaemonStatus:
         """The daemon and its accounts as they are now."""
@@ -125,6 +163,7 @@ class Daemon:
             process_id=os.getpid(),
             started_at=iso(self._started_ns),
             configuration=self._revision,
+            loop=self._lag.status,
             accounts=tuple(account_status(guard, now_ns) for guard in self.guards),
         )
 
@@ -135,21 +174,33 @@ class Daemon:
         found.sort(key=lambda decision: decision.cause.received_ns if decision.cause is not None else 0)
         return tuple(found[-most:])
 
+    async def explain(self, intent_id: str) -> Explanation | None:
+        """What is known of an enforcement; None if there is none of that id."""
+        story = await self._journal.story(intent_id)
+        return explain(story, intent_id) if story is not None else None
+
     def _deliver(self, event: Event) -> None:
         guard = self._by_account.get(event.account_id)
         if guard is not None:
             guard.deliver(event)
 
-    async def _keep_connected(self) -> None:
-        """The venue reconnects by itself; should its task end all the same, that is a bug, and it begins again."""
-        while True:
-            try:
-                await self._venue.run(tuple(self._by_account), self._deliver)
-            except Exception as error:  # guarding goes on over REST polls while this restarts
-                log.critical("venue connection ended", error=repr(error), exc_info=error)
-                for guard in self.guards:
-                    guard.health.fault(CONNECTION, repr(error))
-            await asyncio.sleep(RESTART_S)
+    def _fault(self, name: str, text: str | None) -> None:
+        """Show on every account what is wrong with something they share."""
+        for guard in self.guards:
+            guard.health.fault(name, text)
+
+    async def _open_api(self, api: LocalApi) -> None:
+        port = await api.start()
+        if self._on_listening is not None:
+            self._on_listening(port)
+
+    async def _serve_api(self, api: LocalApi) -> None:
+        try:
+            await self._open_api(api)
+            self._fault(LOCAL_API, None)
+            await asyncio.Event().wait()
+        finally:
+            await api.stop()
 
 
 def _needing_restart(before: GuardConfig, after: GuardConfig) -> list[str]:

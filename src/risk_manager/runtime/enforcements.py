@@ -4,15 +4,21 @@ from collections import deque
 
 import msgspec
 
+from risk_manager.domain.actions import Action
 from risk_manager.domain.decision import Decision
+from risk_manager.domain.events import ActionAccepted, Outcome
 from risk_manager.domain.finding import Unit
 from risk_manager.domain.intent import Intent, IntentState, Protected
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.scope import Scope
 from risk_manager.engine.account import AccountState
+from risk_manager.ports.journal import Record
 from risk_manager.runtime.instants import iso
 
 MOST_KEPT = 1_000
+MOST_CALLS = 100
+"""Of one enforcement; whoever fights it for an hour makes thousands, and the first ones tell the story."""
+
 MICROS_PER_USD = 1_000_000
 
 
@@ -21,6 +27,25 @@ class Timing(msgspec.Struct, frozen=True):
 
     detection_ns: int
     commit_ns: int
+
+
+class Call(msgspec.Struct, frozen=True):
+    """Something the venue was asked to do, and what became of it.
+
+    Attributes:
+        kind: the action's tag, such as `close_position`.
+        size: of a sized one.   order_id: of one about an order.
+        answer: `accepted`, or what the venue or the way to it said; empty while there is no answer.
+        took_ms: from the decision being durable to the answer; None while there is none.
+    """
+
+    action_id: str
+    kind: str
+    contract_id: str
+    size: int | None = None
+    order_id: str | None = None
+    answer: str = ""
+    took_ms: float | None = None
 
 
 class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,10 +62,12 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
         reentries: how often exposure came back before the proof and was removed again.
         verified_flat: the venue's snapshots prove it.
         has_lockout, locked_until_ns: whether the breach set a lockout, and to when (venue time; None: no set end).
+        actions: how often the venue was asked to do something.   calls: the first of them.
     """
 
     id: str
     account_id: str
+    trading_day: str
     rule: str
     code: str
     scope: str
@@ -60,6 +87,13 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
     locked_until_ns: int | None
     has_lockout: bool
     evidence: tuple[tuple[str, str], ...] = ()
+    calls: tuple[Call, ...] = ()
+
+
+def record_of(enforcement: Enforcement) -> Record:
+    """What the journal keeps of an enforcement."""
+    body = msgspec.json.encode(enforcement)
+    return Record(enforcement.id, enforcement.account_id, enforcement.trading_day, body)
 
 
 class EnforcementLog:
@@ -68,11 +102,35 @@ class EnforcementLog:
     def __init__(self) -> None:
         self._records: deque[Enforcement] = deque(maxlen=MOST_KEPT)
         self._open: dict[str, Enforcement] = {}
+        self._unsaved: deque[Enforcement] = deque(maxlen=MOST_KEPT)
 
     @property
     def records(self) -> tuple[Enforcement, ...]:
         """Ended ones and those under way, in order of their breach."""
         return tuple(sorted((*self._records, *self._open.values()), key=lambda record: (record.breach_ns, record.id)))
+
+    @property
+    def unsaved(self) -> tuple[Enforcement, ...]:
+        """Ended ones the journal does not hold yet, oldest first."""
+        return tuple(self._unsaved)
+
+    def saved(self, records: tuple[Enforcement, ...]) -> None:
+        """The journal holds these now."""
+        for record in records:
+            if record in self._unsaved:
+                self._unsaved.remove(record)
+
+    def answered(self, action: Action, outcome: Outcome, took_ns: int) -> None:
+        """Note what became of an action of an enforcement that is under way."""
+        record = self._open.get(getattr(action, "intent_id", ""))
+        if record is None:
+            return
+        answer = "accepted" if isinstance(outcome, ActionAccepted) else outcome.message or "no reason given"
+        done = {"answer": answer, "took_ms": round(took_ns / 1_000_000, 3)}
+        calls = tuple(
+            msgspec.structs.replace(call, **done) if call.action_id == action.id else call for call in record.calls
+        )
+        self._open[record.id] = msgspec.structs.replace(record, calls=calls)
 
     def take(self, decision: Decision, timing: Timing, account: AccountState) -> None:
         """Fold a decision in; `account` is the account right after it."""
@@ -84,12 +142,15 @@ class EnforcementLog:
             if intent.state is IntentState.OPEN:
                 self._open[intent.id] = record
             else:
-                self._records.append(_ended(record, intent, account))
+                ended = _ended(record, intent, account)
+                self._records.append(ended)
+                self._unsaved.append(ended)
         for action in decision.actions:
             intent_id = getattr(action, "intent_id", None)
             begun = self._open.get(intent_id) if intent_id is not None else None
             if begun is not None:
-                self._open[begun.id] = msgspec.structs.replace(begun, actions=begun.actions + 1)
+                calls = (*begun.calls, call_of(action)) if len(begun.calls) < MOST_CALLS else begun.calls
+                self._open[begun.id] = msgspec.structs.replace(begun, actions=begun.actions + 1, calls=calls)
 
 
 def _begun(intent: Intent, decision: Decision, timing: Timing, account: AccountState) -> Enforcement:
@@ -97,6 +158,7 @@ def _begun(intent: Intent, decision: Decision, timing: Timing, account: AccountS
     return Enforcement(
         id=intent.id,
         account_id=intent.account_id,
+        trading_day=intent.trading_day,
         rule=intent.rule,
         code=intent.code,
         scope=_named(intent.scope, account),
@@ -116,6 +178,17 @@ def _begun(intent: Intent, decision: Decision, timing: Timing, account: AccountS
         locked_until_ns=_until(lockout),
         has_lockout=lockout is not None,
         evidence=intent.evidence,
+    )
+
+
+def call_of(action: Action) -> Call:
+    """What was asked of the venue, as yet without an answer."""
+    return Call(
+        action.id,
+        str(type(action).__struct_config__.tag),
+        getattr(action, "contract_id", ""),
+        getattr(action, "size", None),
+        getattr(action, "order_id", None),
     )
 
 

@@ -14,6 +14,7 @@ from risk_manager.domain.events import (
     ConnectionChanged,
     Event,
     Link,
+    Outcome,
     QuoteUpdated,
     RulesChanged,
     SnapshotTaken,
@@ -23,26 +24,40 @@ from risk_manager.domain.fill import Fill
 from risk_manager.engine import Engine, EngineSettings
 from risk_manager.ports.clock import Clock
 from risk_manager.ports.journal import Journal, JournalUnavailable
+from risk_manager.ports.latch import Latch, Latched
+from risk_manager.ports.recorder import Recorder
 from risk_manager.ports.venue import Venue
 from risk_manager.rules import Rule
 from risk_manager.runtime.commits import Commits
 from risk_manager.runtime.coverage import Coverage
-from risk_manager.runtime.enforcements import EnforcementLog, Timing
+from risk_manager.runtime.enforcements import EnforcementLog, Timing, record_of
 from risk_manager.runtime.health import GuardState, Health
 from risk_manager.runtime.inbox import Inbox
+from risk_manager.runtime.latching import Latching
+from risk_manager.runtime.minimal import ALIVE_NS
+from risk_manager.runtime.minimal import FAULT as MINIMAL
+from risk_manager.runtime.pulse import Pulse
 from risk_manager.runtime.rules_in_force import RulesInForce, Waiting
+from risk_manager.runtime.under_way import UnderWay
 
-SAVE_EVERY_NS = 1_000_000_000
+SECOND_NS = 1_000_000_000
+SAVE_EVERY_NS = SECOND_NS
 TIMER_STEP_NS = 1_000_000
 """How exactly deadlines are kept."""
 
-AFTER_FAILURE_NS = 1_000_000_000
+AFTER_FAILURE_NS = SECOND_NS
 """How long the next deadline waits after an exception of ours, or one that repeats itself would be all we do."""
+
+DENIED = "enforcement"
+"""The fault of a venue that does not let the guard act."""
 
 CONNECTION = "venue connection"
 """The fault a dead connection task is reported under."""
 
 POLLS_PER_FULL = 5
+STUCK_NS = 120 * SECOND_NS
+"""No venue call takes so long: it waits for its share of the budget, connects and is answered in less."""
+
 STOP_S = 2.0
 
 DecisionListener = Callable[["Guard", Decision, Timing], None]
@@ -71,6 +86,9 @@ class Guard:
         listeners: tuple[DecisionListener, ...] = (),
         in_force: RulesInForce | None = None,
         coverage: Coverage | None = None,
+        recorder: Recorder | None = None,
+        latch: Latch | None = None,
+        minimal: str | None = None,
     ) -> None:
         self.name = name
         self.engine = engine
@@ -78,14 +96,18 @@ class Guard:
         self.coverage = coverage if coverage is not None else Coverage()
         self.health = Health(self._see_coverage)
         self.enforcements = EnforcementLog()
+        self.pulse = Pulse(self._is_at_rest)
         self._venue = venue
         self._journal = journal
-        self._commits = Commits(name, journal, self.health, self._duty)
+        latching = Latching(name, settings.account_id, latch, self.health, self._duty) if latch is not None else None
+        self._commits = Commits(name, journal, self.health, self._duty, latching)
         self._clock = clock
         self._stopwatch = stopwatch
         self._poll_ns = poll_ns
         self._listeners = listeners
         self._in_force = in_force
+        self._minimal = minimal
+        self._recorder = recorder
         self._inbox = Inbox()
         self._is_busy = False
         self._is_draining = False
@@ -94,13 +116,16 @@ class Guard:
         self._polls = 0
         self._has_read = False
         self._next_rules: deque[tuple[Rule, ...]] = deque()
-        self._calls: set[asyncio.Task[Any]] = set()
-        self._duties: set[asyncio.Task[Any]] = set()
+        self._calls = UnderWay(clock, self._alarm)
+        self._duties = UnderWay(clock, self._alarm)
+        self._reading: asyncio.Task[None] | None = None
         self._timer_ns: int | None = None
         self._cancel_timer: Callable[[], None] | None = None
         self._cancel_poll: Callable[[], None] | None = None
         self._cancel_save: Callable[[], None] | None = None
         self._saved_fills: dict[str, Fill] = {}
+        if minimal is not None:
+            self.health.fault(MINIMAL, minimal)
 
     @property
     def account_id(self) -> str:
@@ -134,15 +159,32 @@ class Guard:
         return not self._is_busy and not len(self._inbox)
 
     @property
+    def poll_s(self) -> float:
+        """The pause between two polls, in seconds."""
+        return self._poll_ns / SECOND_NS
+
+    @property
+    def is_reconciled(self) -> bool:
+        """Whether the account has been read since the start, and what was read has been judged."""
+        return self._is_synced and self.is_idle
+
+    def _is_at_rest(self) -> bool:
+        """Whether nothing waits to be dealt with and no venue call hangs."""
+        return self.is_idle and not self._calls.is_stuck(STUCK_NS)
+
+    @property
     def coalesced_quotes(self) -> int:
         return self._inbox.coalesced
 
     def start(self) -> None:
         """Begin: what was in flight before this process is unknown now; snapshots are read at a constant rate."""
         now_ns = self._clock.now_ns()
+        self._commits.start(Latched(self.engine.sequence, self.engine.account.lockouts))
         self.deliver(ConnectionChanged(self.account_id, Link.REST, False, "starting", 0, now_ns))
         self.health.link(Link.REST, is_up=True, reason="")
         self._cancel_poll = self._clock.call_at(now_ns + self._poll_ns, self._poll)
+        if self._minimal is not None:
+            self._clock.call_at(now_ns + ALIVE_NS, self._end_minimal)
 
     def deliver(self, event: Event) -> None:
         """Take an event; it is handled at once unless another is being dealt with. Never blocks, never raises."""
@@ -170,7 +212,13 @@ class Guard:
                 log.warning("rule change waits for the next trading day", account=self.name, **_told(change))
         self._put_in_force(rules, revision)
 
+    def _end_minimal(self) -> None:
+        if self._minimal is not None and self._in_force is not None:
+            self._put_in_force(self._in_force.rules, "minimal guard over")
+
     def _put_in_force(self, rules: tuple[Rule, ...], revision: str) -> None:
+        self._minimal = None
+        self.health.fault(MINIMAL, None)
         # The rules change where the event has its place among the others, not where somebody asked for it.
         self._next_rules.append(rules)
         self.deliver(RulesChanged(self.account_id, revision, 0, self._clock.now_ns()))
@@ -181,13 +229,10 @@ class Guard:
         for cancel in (self._cancel_timer, self._cancel_poll, self._cancel_save):
             if cancel is not None:
                 cancel()
-        if self._duties:
-            await asyncio.wait(self._duties, timeout=STOP_S)
+        await self._duties.finish(STOP_S)
         self._is_stopped = True
         self._commits.stop()
-        for task in (*self._calls, *self._duties):
-            task.cancel()
-        await asyncio.gather(*self._calls, *self._duties, return_exceptions=True)
+        await asyncio.gather(self._calls.cancel(), self._duties.cancel())
         await self._save_now()
         log.info(
             "guard stopped",
@@ -203,14 +248,22 @@ class Guard:
         try:
             if isinstance(event, RulesChanged) and self._next_rules:
                 self.engine.change_rules(self._next_rules.popleft())
+            if self._recorder is not None:
+                self._recorder.take(event)
             decision = self.engine.receive(event)
         except Exception as error:  # noqa: BLE001  # a bug of ours on one event must not end the guarding
             self._alarm(error)
+            if isinstance(event, SnapshotTaken):
+                self.pulse.is_sound = False
             self._set_timer(not_before_ns=self._clock.now_ns() + AFTER_FAILURE_NS)
             return
-        if isinstance(event, SnapshotTaken) and event.positions is not None:
-            self._has_read = True
-            self._see_coverage()
+        if isinstance(event, SnapshotTaken):
+            self.pulse.is_sound = True
+            if event.positions is not None:
+                # The first reading ends a round, too, whoever asked for it: nobody should wait for the first poll.
+                self.pulse.is_due |= not self._has_read
+                self._has_read = True
+                self._see_coverage()
         if isinstance(event, ConnectionChanged):
             self.health.link(event.link, is_up=event.is_up, reason=event.reason)
             if event.is_up:
@@ -223,7 +276,9 @@ class Guard:
             self._set_timer()
         if not isinstance(event, QuoteUpdated):
             self._see_day()
+            self._see_denials()
             self._save_soon()
+            self.pulse.settle()
 
     def _see_day(self) -> None:
         """With a new trading day, known by the venue's clock, what waited for it comes into force."""
@@ -231,6 +286,10 @@ class Guard:
         if self._in_force is not None and account.now_ns and self._in_force.see_day(account.day.label):
             log.info("looser rules in force with the new trading day", account=self.name)
             self._put_in_force(self._in_force.rules, f"day {account.day.label}")
+
+    def _see_denials(self) -> None:
+        denied = self.engine.enforcer.denied
+        self.health.fault(DENIED, f"the venue does not allow {', '.join(denied)}" if denied else None)
 
     def _drain(self) -> None:
         """Handle what waits. A step that needs no waiting ends in here again, and leaves the rest to the loop below."""
@@ -250,16 +309,18 @@ class Guard:
         """Commit, act, and go on with the next event."""
         try:
             begun_ns = self._stopwatch()
-            self._commits.add(decision)
+            self._commits.add(decision, self.engine.account.lockouts)
             await self._commits.commit()
             timing = Timing(detection_ns, self._stopwatch() - begun_ns)
             for action in decision.actions:
-                self._call(self._act(action))
+                self._calls.begin(self._act(action))
+            self._commits.mirror()
             self._set_timer()
             self._tell(decision, timing)
         finally:
             self._is_busy = False
             self._drain()
+            self.pulse.settle()
 
     def _tell(self, decision: Decision, timing: Timing) -> None:
         self.enforcements.take(decision, timing, self.engine.account)
@@ -273,11 +334,13 @@ class Guard:
         if isinstance(action, TakeSnapshot):
             await self._read(full=action.full)
             return
+        begun_ns = self._stopwatch()
         try:
-            outcome: Event = await self._venue.execute(self.account_id, action)
+            outcome: Outcome = await self._venue.execute(self.account_id, action)
         except Exception as error:  # noqa: BLE001  # a bug of the venue adapter: what it did is unknown, and said to be
             self._alarm(error)
             outcome = ActionUnknown(self.account_id, action.id, repr(error), 0, self._clock.now_ns())
+        self.enforcements.answered(action, outcome, self._stopwatch() - begun_ns)
         self.deliver(outcome)
 
     async def _read(self, *, full: bool) -> None:
@@ -317,10 +380,18 @@ class Guard:
 
         Every one is full while the user hub is down, for then nothing else tells of fills.
         """
+        self._cancel_poll = self._clock.call_at(self._clock.now_ns() + self._poll_ns, self._poll)
         self._polls += 1
         is_full = not self.health.is_up(Link.USER_HUB) or self._polls % POLLS_PER_FULL == 0
-        self._call(self._read(full=is_full))
-        self._cancel_poll = self._clock.call_at(self._clock.now_ns() + self._poll_ns, self._poll)
+        if self._reading is not None and not self._reading.done():
+            self.pulse.poll_ended()
+        self._reading = self._calls.begin(self._read(full=is_full))
+        self._reading.add_done_callback(self._poll_answered)
+
+    def _poll_answered(self, reading: asyncio.Task[None]) -> None:
+        # One that raised tells of a bug of the venue adapter, which is no sign of life.
+        if not reading.cancelled() and reading.exception() is None:
+            self.pulse.poll_ended()
 
     # -- saving -------------------------------------------------------------------------------------------------
 
@@ -334,17 +405,27 @@ class Guard:
         self._cancel_save = None
         if self._commits and not await self._caught_up():
             return
+        if self._minimal is not None:
+            # What the rules remembered stays as it is until they are back.
+            return
         account = self.engine.account
         fills = {fill.id: fill for fill in account.fills}
         gaps = self.coverage.unsaved
         changed = tuple(fill for key, fill in fills.items() if self._saved_fills.get(key) != fill)
         try:
             await self._journal.save(self.account_id, account.day.label, changed, self.engine.snapshot(), gaps)
+            await self._remember_enforcements()
         except JournalUnavailable as error:
             log.error("state not saved", account=self.name, error=str(error))
             return
         self._saved_fills = fills
         self.coverage.saved(gaps)
+
+    async def _remember_enforcements(self) -> None:
+        ended = self.enforcements.unsaved
+        if ended:
+            await self._journal.remember(tuple(record_of(each) for each in ended))
+            self.enforcements.saved(ended)
 
     async def _caught_up(self) -> bool:
         """Whether the journal has every decision by now; a snapshot ahead of it would claim what it cannot show."""
@@ -358,25 +439,8 @@ class Guard:
 
     # -- tasks --------------------------------------------------------------------------------------------------
 
-    def _call(self, work: Coroutine[Any, Any, None]) -> None:
-        self._begin(work, self._calls)
-
     def _duty(self, work: Coroutine[Any, Any, None]) -> None:
-        self._begin(work, self._duties)
-
-    def _begin(self, work: Coroutine[Any, Any, None], under_way: set[asyncio.Task[Any]]) -> None:
-        """Run `work` up to its first wait at once: a request is on the wire before the event loop's next turn."""
-        task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
-        if task.done():
-            self._alarm_if_failed(task)
-            return
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
-        task.add_done_callback(self._alarm_if_failed)
-
-    def _alarm_if_failed(self, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._alarm(error)
+        self._duties.begin(work)
 
     def _alarm(self, error: BaseException) -> None:
         """An exception that gets here is a bug of ours: say so loudly and go on guarding."""

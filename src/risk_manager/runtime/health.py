@@ -36,8 +36,10 @@ class Health:
 
     def fault(self, name: str, text: str | None) -> None:
         """Note a fault under a name, or with None that it is gone."""
+        if self._faults.get(name) == text:
+            return
         if text is None:
-            self._faults.pop(name, None)
+            del self._faults[name]
         else:
             self._faults[name] = text
         self._changed()

@@ -1,30 +1,142 @@
-"""A guard as the journal remembers it: the same lockouts, the same open intents, the same gaps."""
+"""A guard as journal and latch remember it: the same lockouts, the same open intents, the same gaps.
+
+Either memory may be damaged, lost or behind; losing one can only make the account stricter. Where an installation that
+has run before remembers nothing of an account at all, the account is locked until the next trading day: whoever could
+end a lockout by deleting files would delete them (reliability F32).
+"""
+
+from collections.abc import Iterable
 
 import msgspec
 import structlog
 
+from risk_manager.domain.decision import Decision
+from risk_manager.domain.events import ConnectionChanged, Link
+from risk_manager.domain.lockout import Lockout, LockoutKind, OnLock
+from risk_manager.domain.scope import ACCOUNT
 from risk_manager.engine import Engine, EngineSettings
-from risk_manager.ports.journal import Journal
+from risk_manager.ports.journal import Journal, JournalUnavailable, Recovered
+from risk_manager.ports.latch import Latch, Latched, LatchUnavailable
 from risk_manager.runtime.coverage import Coverage
+
+AMNESIA = "AMNESIA"
+"""The reason, and in small letters the rule, of the lockout for want of memory."""
 
 log = structlog.get_logger("guard")
 
 
-async def recovered(settings: EngineSettings, journal: Journal) -> tuple[Engine, Coverage]:
-    """An engine that continues where the journal's last one of this account stopped, and what it has not watched.
+async def recovered(
+    settings: EngineSettings,
+    journal: Journal,
+    latch: Latch | None = None,
+    *,
+    lost: str | None = None,
+    from_snapshot: bool = True,
+    now_ns: int = 0,
+) -> tuple[Engine, Coverage]:
+    """An engine that continues where the last one of this account stopped, and what it has not watched.
 
     A saved state of another version costs what the venue will tell again, and nothing else.
+
+    Args:
+        latch: None where there is none.
+        lost: why the journal may know nothing of an account that was guarded before; None if there is no sign of that.
+        from_snapshot: whether to use the saved state; if not, open enforcements are left to what the venue shows.
+        now_ns: local time, for the record of what had to be restored.
+    Raises:
+        JournalUnavailable: the journal cannot be read.
     """
     known = await journal.recover(settings.account_id)
+    if latch is not None:
+        known = await _with_latch(settings.account_id, journal, known, latch, lost, now_ns)
+    snapshot, intents = (known.snapshot, known.open_intents) if from_snapshot else (None, ())
 
-    def restored(snapshot: bytes | None) -> Engine:
-        return Engine.restore(
-            settings, snapshot, sequence=known.sequence, lockouts=known.lockouts, intents=known.open_intents
-        )
+    def restored(image: bytes | None) -> Engine:
+        return Engine.restore(settings, image, sequence=known.sequence, lockouts=known.lockouts, intents=intents)
 
     try:
-        engine = restored(known.snapshot)
-    except msgspec.MsgspecError as error:
-        log.warning("saved state not readable, starting from the venue", account=settings.account_id, error=str(error))
+        engine = restored(snapshot)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with a saved state must not keep the guard from guarding
+        log.error("saved state not usable, starting from the venue", account=settings.account_id, error=repr(error))
         engine = restored(None)
     return engine, Coverage(known.gaps, alive_ns=engine.account.received_ns)
+
+
+def united(*memories: Iterable[Lockout]) -> tuple[Lockout, ...]:
+    """Every lockout that one of the memories holds; of one key the strictest join of all."""
+    lockouts: dict[object, Lockout] = {}
+    for memory in memories:
+        for lockout in memory:
+            key = (lockout.account_id, lockout.scope, lockout.rule)
+            held = lockouts.get(key)
+            lockouts[key] = lockout if held is None else _joined(held, lockout)
+    return tuple(lockouts.values())
+
+
+def _joined(one: Lockout, other: Lockout) -> Lockout:
+    joined = one.joined(other)
+    if joined.until_ns is None or (one.set_ns == 0) == (other.set_ns == 0):
+        return joined
+    # The same lockout before and after the venue told the time: an end counted from then is no instant to compare.
+    told = one if one.set_ns else other
+    return msgspec.structs.replace(joined, set_ns=told.set_ns, until_ns=told.until_ns)
+
+
+async def _with_latch(
+    account_id: str, journal: Journal, known: Recovered, latch: Latch, lost: str | None, now_ns: int
+) -> Recovered:
+    """What the journal knows, joined with the latch; both remember the outcome when this returns."""
+    latched = await latch.read(account_id)
+    is_forgotten = known.sequence == 0 and known.snapshot is None
+    if latched is not None:
+        lockouts = united(known.lockouts, await _unreleased(account_id, journal, known, latched))
+    elif is_forgotten and (lost is not None or latch.has_trace(account_id)):
+        lockouts = (_amnesia(account_id, lost or "the journal does not know it"),)
+    else:
+        lockouts = known.lockouts
+    sequence = max(known.sequence, latched.sequence if latched is not None else 0)
+    if set(lockouts) != set(known.lockouts):
+        why = lost if is_forgotten and lost is not None else "the journal had not all of them"
+        sequence = await _recorded(account_id, journal, sequence, lockouts, why, now_ns)
+    try:
+        await latch.write(account_id, Latched(sequence, lockouts))
+    except LatchUnavailable as error:
+        log.critical("latch not written", account=account_id, error=str(error))
+    return msgspec.structs.replace(known, sequence=sequence, lockouts=lockouts)
+
+
+async def _unreleased(account_id: str, journal: Journal, known: Recovered, latched: Latched) -> tuple[Lockout, ...]:
+    """The latch's lockouts, but for those of which the journal knows that they were released later."""
+    later = known.sequence - latched.sequence
+    if later <= 0 or not latched.lockouts:
+        return latched.lockouts
+    decisions = await journal.decisions(account_id, after=latched.sequence, most=later)
+    released = {(release.scope, release.rule) for decision in decisions for release in decision.lockouts_released}
+    return tuple(lockout for lockout in latched.lockouts if (lockout.scope, lockout.rule) not in released)
+
+
+def _amnesia(account_id: str, why: str) -> Lockout:
+    """Until the end of the trading day it is when the venue first tells the time."""
+    reason = f"{AMNESIA}: nothing is remembered of this account; {why}"
+    return Lockout(
+        account_id, ACCOUNT, AMNESIA.lower(), LockoutKind.HARD, OnLock.FLATTEN, reason, 0, 0, "", AMNESIA.lower()
+    )
+
+
+async def _recorded(
+    account_id: str, journal: Journal, sequence: int, lockouts: tuple[Lockout, ...], why: str, now_ns: int
+) -> int:
+    """Let the journal, too, know what had to be restored; the sequence after that."""
+    log.critical("lockouts restored", account=account_id, lockouts=len(lockouts), why=why)
+    # One whose end the venue's time has yet to tell is journaled by the engine, with that end.
+    told = tuple(lockout for lockout in lockouts if lockout.set_ns or lockout.until_ns is None)
+    if not told:
+        return sequence
+    cause = ConnectionChanged(account_id, Link.REST, False, f"lockouts restored: {why}", 0, now_ns)
+    decision = Decision(sequence + 1, account_id, told[0].trading_day, cause, lockouts_set=told)
+    try:
+        await journal.commit(decision)
+    except JournalUnavailable as error:
+        log.critical("restored lockouts not journaled", account=account_id, error=str(error))
+        return sequence
+    return decision.sequence

@@ -14,6 +14,7 @@ from risk_manager.runtime.coverage import Coverage
 from risk_manager.runtime.enforcements import Enforcement
 from risk_manager.runtime.guard import Guard
 from risk_manager.runtime.instants import NS_PER_S, iso
+from risk_manager.runtime.loop_lag import LoopStatus
 
 LAST_ENFORCEMENTS = 20
 LAST_GAPS = 20
@@ -123,6 +124,7 @@ class DaemonStatus(msgspec.Struct, frozen=True):
     process_id: int
     started_at: str
     configuration: str
+    loop: LoopStatus
     accounts: tuple[AccountStatus, ...]
 
 

@@ -11,13 +11,21 @@ from risk_manager.domain.account import Account
 from risk_manager.domain.calendar import Calendar
 from risk_manager.enforcement.pacing import Pacing
 from risk_manager.engine import EngineSettings
+from risk_manager.persistence.recorder import FlightRecorder
+from risk_manager.persistence.recording import Circumstances
 from risk_manager.persistence.sqlite_journal import SqliteJournal
 from risk_manager.ports.clock import Clock
+from risk_manager.ports.journal import JournalUnavailable
+from risk_manager.replay.fingerprints import of_calendar, of_code, of_days
 from risk_manager.runtime.clock import SystemClock, stopwatch_ns
+from risk_manager.runtime.commits import JOURNAL
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.guard import DecisionListener, Guard
+from risk_manager.runtime.memory import Memory
+from risk_manager.runtime.minimal import dormant
 from risk_manager.runtime.recovery import recovered
 from risk_manager.runtime.rules_in_force import RulesInForce
+from risk_manager.venues.projectx.errors import ProjectXError
 from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
 
@@ -30,6 +38,10 @@ CALLS_PER_SNAPSHOT = 4
 
 class AccountNotFound(Exception):
     """Which account is meant cannot be told from the user's active accounts; the message names them."""
+
+
+_NO_CRASH = (AccountNotFound, JournalUnavailable, ProjectXError)
+"""What keeps a guard from starting and is not its own fault."""
 
 
 async def build_daemon(
@@ -63,18 +75,28 @@ async def build_daemon(
     calendar = build_calendar()
     prepare(calendar, [rule for account in config.accounts for rule in account.rules])
     venue = ProjectXVenue(settings, NetworkTransport(), clock)
-    journal = await SqliteJournal.open(config.data_dir)
+    memory = await Memory.open(config.data_dir, clock.now_ns(), counts_starts=directory is not None)
+    recorder = FlightRecorder(config.data_dir, clock, config.recorder)
     try:
         guards = await _guards(
-            config, calendar, venue, journal, clock, pacing=pacing or Pacing(), poll_s=poll_s, listeners=listeners
+            config,
+            calendar,
+            venue,
+            memory,
+            recorder,
+            clock,
+            pacing=pacing or Pacing(),
+            poll_s=poll_s,
+            listeners=listeners,
         )
-    except BaseException:
+    except BaseException as error:
+        await recorder.close()
         await venue.close()
-        await journal.close()
+        await memory.give_up(is_crash=isinstance(error, Exception) and not isinstance(error, _NO_CRASH))
         raise
     return Daemon(
         venue,
-        journal,
+        memory.journal,
         guards,
         clock,
         revision=config.revision,
@@ -83,6 +105,9 @@ async def build_daemon(
         config=config,
         directory=directory,
         on_listening=on_listening,
+        recorder=recorder,
+        anchored=memory.journal if isinstance(memory.journal, SqliteJournal) else None,
+        on_end=memory.end,
     )
 
 
@@ -90,7 +115,8 @@ async def _guards(
     config: GuardConfig,
     calendar: Calendar,
     venue: ProjectXVenue,
-    journal: SqliteJournal,
+    memory: Memory,
+    recorder: FlightRecorder,
     clock: Clock,
     *,
     pacing: Pacing,
@@ -100,26 +126,54 @@ async def _guards(
     """One recovered guard for each account, in the order of the configuration."""
     account_ids = await _resolved(config.accounts, venue)
     poll_ns = int(max(poll_s, _fair_poll_s(len(account_ids))) * 1_000_000_000)
+    await memory.make_sound(account_ids, clock.now_ns())
     guards = []
     for account, account_id in zip(config.accounts, account_ids, strict=True):
         rules = RulesInForce(config.data_dir, account_id, account.rules, config.rule_classes)
-        settings = EngineSettings(account_id, config.trading_days, rules.rules, account.mode, pacing, calendar)
-        engine, coverage = await recovered(settings, journal)
+        judged = dormant(rules.rules) if memory.minimal else rules.rules
+        settings = EngineSettings(account_id, config.trading_days, judged, account.mode, pacing, calendar)
+        engine, coverage = await recovered(
+            settings,
+            memory.journal,
+            memory.latch,
+            lost=memory.lost_of(account_id),
+            from_snapshot=not memory.minimal,
+            now_ns=clock.now_ns(),
+        )
         guard = Guard(
             account.label,
             engine,
             settings,
             venue,
-            journal,
+            memory.journal,
             clock,
             stopwatch_ns,
             poll_ns=poll_ns,
             listeners=listeners,
             in_force=rules,
             coverage=coverage,
+            recorder=None if memory.minimal else recorder.record(engine, settings, circumstances(config, account)),
+            latch=memory.latch,
+            minimal=memory.minimal,
         )
+        if memory.fault is not None:
+            guard.health.fault(JOURNAL, memory.fault)
         guards.append(guard)
     return tuple(guards)
+
+
+def circumstances(config: GuardConfig, account: AccountConfig) -> Circumstances:
+    """What a recording says of where it was made, so that a replay can tell what has changed since."""
+    return Circumstances(
+        name=account.label,
+        reset_time=config.reset_time,
+        timezone=config.timezone,
+        revision=config.revision,
+        version=version("risk-manager"),
+        code=of_code(),
+        calendar=of_calendar(),
+        days=of_days(config.trading_days),
+    )
 
 
 def _fair_poll_s(accounts: int) -> float:

@@ -21,7 +21,7 @@ from risk_manager.domain.fill import Fill
 from risk_manager.domain.intent import Intent, IntentState
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.scope import Scope
-from risk_manager.ports.journal import JournalUnavailable, Recovered
+from risk_manager.ports.journal import JournalUnavailable, Record, Recovered, Story
 from risk_manager.testing.events import Scenario
 
 SECOND_NS = 1_000_000_000
@@ -63,7 +63,7 @@ class MemoryJournal:
 
     Attributes:
         committed: decisions in the order they were stored.   saved: (trading day, fills, snapshot) of every save.
-        gaps: by their beginning.
+        gaps: by their beginning.   records: of enforcements, by id.
         refusal: while set, every commit and save fails with this text.
         gate: while cleared, a commit waits; it is stored when the gate opens, unless its caller has gone by then.
     """
@@ -73,6 +73,7 @@ class MemoryJournal:
         self.committed: list[Decision] = []
         self.saved: list[tuple[str, tuple[Fill, ...], bytes]] = []
         self.gaps: dict[int, Gap] = {}
+        self.records: dict[str, Record] = {}
         self.refusal: str | None = None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -111,6 +112,13 @@ class MemoryJournal:
         self.saved.append((trading_day, fills, snapshot))
         self.gaps |= {gap.began_ns: gap for gap in gaps}
         self.did.append("save")
+
+    async def remember(self, records: tuple[Record, ...]) -> None:
+        self.records |= {record.id: record for record in records}
+
+    async def story(self, intent_id: str) -> Story | None:
+        found = [each for each in self.committed if intent_id in [intent.id for intent in each.intents]]
+        return Story(tuple(found), self.records.get(intent_id)) if found else None
 
     async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
         found = [each for each in self.committed if each.account_id == account_id and each.sequence > after]

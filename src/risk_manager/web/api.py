@@ -16,6 +16,7 @@ from risk_manager.ports.journal import JournalUnavailable
 
 STREAM_PERIOD_S = 0.25
 _COUNT = re.compile(r"[0-9]{1,4}")
+_ID = re.compile(r"[\w-]{1,80}")
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -30,6 +31,13 @@ class StatusSource(Protocol):
 
         Raises:
             JournalUnavailable: they cannot be read now.
+        """
+
+    async def explain(self, intent_id: str) -> object | None:
+        """What is known of an enforcement; None if there is none of that id.
+
+        Raises:
+            JournalUnavailable: it cannot be read now.
         """
 
 
@@ -50,6 +58,7 @@ class LocalApi:
         app = web.Application(middlewares=[self._guard_origin])
         app.router.add_get("/api/status", self._status)
         app.router.add_get("/api/decisions", self._decisions)
+        app.router.add_get("/api/enforcements/{id}", self._explain)
         app.router.add_get("/api/stream", self._stream)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -89,6 +98,18 @@ class LocalApi:
             return _json(await self._source.decisions(request.query.get("account"), int(most)))
         except JournalUnavailable as error:
             return web.json_response({"error": str(error)}, status=503)
+
+    async def _explain(self, request: web.Request) -> web.Response:
+        intent_id = request.match_info["id"]
+        if not _ID.fullmatch(intent_id):
+            return web.json_response({"error": "no id of an enforcement"}, status=400)
+        try:
+            found = await self._source.explain(intent_id)
+        except JournalUnavailable as error:
+            return web.json_response({"error": str(error)}, status=503)
+        if found is None:
+            return web.json_response({"error": f"no enforcement {intent_id}"}, status=404)
+        return _json(found)
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: the status whenever it differs, at most four times a second."""

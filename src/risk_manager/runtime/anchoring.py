@@ -1,0 +1,130 @@
+"""Writing down elsewhere, again and again, how long the journal is and what its last seal is."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import NoReturn, Protocol
+
+import msgspec
+import structlog
+
+from risk_manager.alerts.mail import send
+from risk_manager.alerts.webhook import post
+from risk_manager.config import AnchorConfig
+from risk_manager.persistence import anchor as anchor_file
+from risk_manager.persistence.anchor import Anchor
+from risk_manager.ports.clock import Clock
+from risk_manager.ports.journal import JournalUnavailable
+from risk_manager.runtime.instants import iso
+
+EVERY_S = 300.0
+MAIL_EVERY_S = 86_400.0
+FAULT = "anchor"
+LAST_S = 15.0
+"""How long a stop waits for the last anchor; the places may be anywhere."""
+
+log = structlog.get_logger("anchor")
+
+
+class Anchored(Protocol):
+    """A journal whose end can be anchored."""
+
+    async def anchor(self, at: str) -> Anchor:
+        """The anchor of its present end.
+
+        Raises:
+            JournalUnavailable: it cannot be read now.
+        """
+
+
+class Place:
+    """Somewhere an anchor is kept; told at most so often, and only of a journal that has grown."""
+
+    def __init__(self, name: str, keep: Callable[[Anchor], None], every_s: float) -> None:
+        self.name = name
+        self._keep = keep
+        self._every_s = every_s
+        self._rows = -1
+        self._next_s = 0.0
+
+    async def take(self, anchor: Anchor, now_s: float, *, is_last: bool) -> None:
+        """Keep the anchor if there is something new to say, and it is time or the last chance.
+
+        Raises:
+            OSError: it could not be kept.
+        """
+        if anchor.rows == self._rows or (now_s < self._next_s and not is_last):
+            return
+        await asyncio.to_thread(self._keep, anchor)
+        self._rows, self._next_s = anchor.rows, now_s + self._every_s
+
+
+def places_of(config: AnchorConfig) -> tuple[Place, ...]:
+    """The places a configuration names."""
+    places = []
+    if config.file is not None:
+        places.append(Place(f"file {config.file}", partial(anchor_file.append, config.file), 0.0))
+    url, mail = config.url, config.mail
+    if url is not None:
+        places.append(Place("web address", lambda anchor: post(url, msgspec.json.encode(anchor)), 0.0))
+    if mail is not None:
+        places.append(Place(f"mail to {mail.to}", lambda anchor: send(mail, _SUBJECT, _text(anchor)), MAIL_EVERY_S))
+    return tuple(places)
+
+
+_SUBJECT = "risk-manager: anchor of the journal"
+
+
+def _text(anchor: Anchor) -> str:
+    return (
+        f"On {anchor.at} the journal held {anchor.rows:,} decisions. Keep this mail; the line below, saved as a file,\n"
+        f"shows with `risk-manager audit verify --anchor FILE` whether the journal was changed since.\n\n"
+        f"{msgspec.json.encode(anchor).decode()}\n"
+    )
+
+
+class Anchoring:
+    """Keeps the anchors of one journal current.
+
+    Args:
+        report: told what is wrong with the anchors, or None when nothing is.
+    """
+
+    def __init__(
+        self, journal: Anchored, places: tuple[Place, ...], clock: Clock, report: Callable[[str, str | None], None]
+    ) -> None:
+        self._journal = journal
+        self._places = places
+        self._clock = clock
+        self._report = report
+
+    async def run(self) -> NoReturn:
+        """Anchor the journal every five minutes in which it has grown."""
+        while True:
+            await self.write()
+            await asyncio.sleep(EVERY_S)
+
+    async def finish(self) -> None:
+        """Anchor its end one last time, as far as that can be done quickly."""
+        try:
+            async with asyncio.timeout(LAST_S):
+                await self.write(is_last=True)
+        except TimeoutError:
+            log.warning("no last anchor", reason="the places did not answer in time")
+
+    async def write(self, *, is_last: bool = False) -> None:
+        """Tell every place; what cannot be kept now is reported and tried again with the next anchor."""
+        try:
+            anchor = await self._journal.anchor(iso(self._clock.now_ns()))
+        except JournalUnavailable as error:
+            self._report(FAULT, f"the journal cannot be read: {error}")
+            return
+        now_s = asyncio.get_running_loop().time()
+        faults = []
+        for place in self._places:
+            try:
+                await place.take(anchor, now_s, is_last=is_last)
+            except OSError as error:
+                faults.append(f"{place.name}: {error}")
+                log.warning("anchor not kept", place=place.name, error=str(error))
+        self._report(FAULT, "; ".join(faults) or None)

@@ -1,0 +1,1 @@
+"""The guard as a service of the operating system: how it is installed, and what it tells who started it."""

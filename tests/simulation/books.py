@@ -1,0 +1,133 @@
+"""The exchange with a witness: what it was asked and by whom, and every fill with the position before and after."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from risk_manager.simulator.emissions import Emission, FillHappened, OrderChanged
+from risk_manager.simulator.exchange import Exchange
+from risk_manager.simulator.records import PlaceOrder, Refused, SimContract, SimFill, SimOrder
+from tests.simulation.network import PEER
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One request of somebody over the wire.
+
+    Attributes:
+        sender: the machine it came from.   kind: cancel, close, reduce, place or modify.
+        size: of a reduction or of what is placed, else 0.   net_before, net_after: held in the contract.
+        order: what is cancelled or modified as it was, or what is placed as it was asked for.
+        refusal: why it was not carried out, None where it was.
+    """
+
+    at_ns: int
+    sender: str
+    kind: str
+    account_id: int
+    contract_id: str
+    size: int
+    net_before: int
+    net_after: int
+    order: SimOrder | PlaceOrder | None
+    refusal: Refused | None
+
+
+class Filled(msgspec.Struct, frozen=True):
+    """One fill: whose order it was (`""` for the trader at the exchange and for the venue itself)."""
+
+    sender: str
+    fill: SimFill
+    net_before: int
+    net_after: int
+
+
+class Books(Exchange):
+    """Attributes: on_asked, on_filled: told at once, after it has happened."""
+
+    def __init__(self, contracts: list[SimContract], **options: Any) -> None:
+        super().__init__(contracts, **options)
+        self.on_asked: Callable[[Asked], None] = lambda asked: None
+        self.on_filled: Callable[[Filled], None] = lambda filled: None
+        self._senders: dict[int, str] = {}
+        self._nets: dict[tuple[int, str], int] = {}
+        self.subscribe(self._see)
+
+    def net(self, account_id: int, contract_id: str) -> int:
+        position = self.position(account_id, contract_id)
+        return 0 if position is None else position.net_contracts
+
+    def live_orders(self, account_id: int) -> list[SimOrder]:
+        account = self._accounts[account_id]
+        return [order for order in account.orders.values() if not order.status.is_terminal]
+
+    def sender_of(self, order_id: int) -> str:
+        """Who sent an order over the wire."""
+        return self._senders.get(order_id, "")
+
+    def place(self, account_id: int, order: PlaceOrder, at_ns: int) -> int | Refused:
+        before = self.net(account_id, order.contract_id)
+        answer = super().place(account_id, order, at_ns)
+        refusal = answer if isinstance(answer, Refused) else None
+        self._note("place", account_id, order.contract_id, order.size, before, order, refusal)
+        return answer
+
+    def modify(self, account_id: int, order_id: int, at_ns: int, **changes: int | None) -> None | Refused:
+        return self._on_order(
+            "modify", account_id, order_id, lambda: super(Books, self).modify(account_id, order_id, at_ns, **changes)
+        )
+
+    def cancel(self, account_id: int, order_id: int, at_ns: int) -> None | Refused:
+        return self._on_order(
+            "cancel", account_id, order_id, lambda: super(Books, self).cancel(account_id, order_id, at_ns)
+        )
+
+    def close_contract(self, account_id: int, contract_id: str, at_ns: int) -> None | Refused:
+        before = self.net(account_id, contract_id)
+        refusal = super().close_contract(account_id, contract_id, at_ns)
+        self._note("close", account_id, contract_id, 0, before, None, refusal)
+        return refusal
+
+    def partial_close(self, account_id: int, contract_id: str, size: int, at_ns: int) -> None | Refused:
+        before = self.net(account_id, contract_id)
+        refusal = super().partial_close(account_id, contract_id, size, at_ns)
+        self._note("reduce", account_id, contract_id, size, before, None, refusal)
+        return refusal
+
+    def _on_order(self, kind: str, account_id: int, order_id: int, act: Callable[[], None | Refused]) -> None | Refused:
+        order = self.order(account_id, order_id)
+        contract_id = "" if order is None else order.contract_id
+        before = self.net(account_id, contract_id)
+        refusal = act()
+        self._note(kind, account_id, contract_id, 0, before, order, refusal)
+        return refusal
+
+    def _note(
+        self,
+        kind: str,
+        account_id: int,
+        contract_id: str,
+        size: int,
+        before: int,
+        order: SimOrder | PlaceOrder | None,
+        refusal: Refused | None,
+    ) -> None:
+        if PEER.get():
+            after = self.net(account_id, contract_id)
+            self.on_asked(
+                Asked(self.now_ns, PEER.get(), kind, account_id, contract_id, size, before, after, order, refusal)
+            )
+
+    def _see(self, emission: Emission) -> None:
+        if isinstance(emission, OrderChanged):
+            self._senders.setdefault(emission.order.id, PEER.get())
+        elif isinstance(emission, FillHappened) and not emission.is_resend:
+            fill = emission.fill
+            key = emission.account_id, fill.contract_id
+            before = self._nets.get(key, 0)
+            self._nets[key] = before + fill.signed_size
+            sender = self._senders.get(fill.order_id, PEER.get())
+            self.on_filled(Filled(sender, fill, before, self._nets[key]))
+        elif isinstance(emission, FillHappened) and emission.fill.is_voided:
+            key = emission.account_id, emission.fill.contract_id
+            self._nets[key] = self.net(*key)

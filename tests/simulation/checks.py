@@ -1,0 +1,433 @@
+"""What must hold, whatever happens: held against the exchange's own books and against what is on the disk.
+
+The numbers are those of `docs/simulation.md`. A check sees everything as it happens and says which invariant is broken;
+it never asks the guard what is true, only what it believes.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Callable
+
+import msgspec
+
+from risk_manager.domain.actions import (
+    Action,
+    CancelOrder,
+    ClosePosition,
+    ModifyOrder,
+    PlaceStop,
+    PlaceTarget,
+    ReducePosition,
+)
+from risk_manager.domain.decision import Decision
+from risk_manager.domain.events import SnapshotTaken
+from risk_manager.domain.intent import Flat, IntentState, SizesAtMost
+from risk_manager.domain.lockout import Lockout, OnLock
+from risk_manager.domain.order import OrderType
+from risk_manager.domain.scope import Scope
+from risk_manager.ports.latch import Latched
+from risk_manager.runtime.daemon import Daemon
+from risk_manager.runtime.guard import Guard
+from risk_manager.simulator.records import PlaceOrder, SimOrder
+from tests.simulation.books import Asked, Books, Filled
+from tests.simulation.script import Rules
+
+SECOND_NS = 1_000_000_000
+EARLY_NS = 10_000_000
+"""How much earlier than its end by the exchange's clock a lockout may go: nothing but rounding."""
+
+CALM_S = 15.0
+"""How long after a fault the waiting times it has caused may last."""
+
+REACTION_S = 5.0
+REACTION_PER_ORDER_S = 0.4
+STALE_NS = 10 * SECOND_NS
+"""For so long a sized call may go by what the account was before somebody else traded."""
+
+READS_PER_MINUTE = 140
+FRESH_S = 10.0
+"""How old the last whole snapshot may be while the venue answers."""
+
+MOST_CLOSES = 3
+"""A close has no size: one that may be lost is sent again before the first is known to be."""
+
+STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
+
+BUGS = frozenset(
+    {
+        "internal error",
+        "decision not journaled",
+        "task ended",
+        "rule cannot be kept in force",
+        "damaged journal put aside",
+        "memory of earlier runs lost",
+        "guard not stopped in good order",
+    }
+)
+"""What the product logs when something is broken that is ours."""
+
+LockKey = tuple[Scope, str]
+
+
+class Checks:
+    """Args: now_ns: the exchange's time.   elapsed_s: the loop's.
+
+    Attributes:
+        broken: what did not hold, in order.   rules: of the accounts whose rules were never changed.
+        kept: what must stay in force although somebody has loosened it.   locks: what the disk holds.
+        disturbed_until_s: when the last fault ends.
+    """
+
+    def __init__(
+        self,
+        books: Books,
+        accounts: tuple[int, ...],
+        calm: frozenset[int],
+        now_ns: Callable[[], int],
+        elapsed_s: Callable[[], float],
+    ) -> None:
+        self.books = books
+        self.accounts = accounts
+        self.broken: list[str] = []
+        self.calm = calm
+        self.disturbed_until_s = 0.0
+        self.daemon: Daemon | None = None
+        self.machine = ""
+        self.rules: dict[int, Rules] = {}
+        self.kept: dict[int, Rules] = {}
+        self.day_end_ns: Callable[[int], int] = lambda at_ns: 0
+        self.start_micros: dict[int, int] = {}
+        self.is_over = False
+        self._now_ns = now_ns
+        self._elapsed_s = elapsed_s
+        self.locks: dict[int, dict[LockKey, Lockout]] = defaultdict(dict)
+        self._sequence: dict[int, Decision] = {}
+        self._actions: dict[int, list[Action]] = defaultdict(list)
+        self._from_memory: set[tuple[str, str]] = set()
+        self._flat_ns: dict[int, int] = {}
+        self._size_ns: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
+        self._opened_ns: dict[tuple[int, str], int] = {}
+        self._closed_ns: dict[tuple[int, str], int] = {}
+        self._reduced_ns: dict[tuple[int, str], int] = {}
+        self._traded_ns: dict[tuple[int, str], int] = defaultdict(int)
+        self._exposed_since_s: dict[int, float] = {}
+        self._under_way: dict[tuple[str, str, bytes], list[float]] = defaultdict(list)
+        self._read_s: dict[str, float] = {}
+        self._latched: dict[int, Latched] = {}
+        self._reads_s: dict[str, deque[float]] = defaultdict(deque)
+        books.on_asked = self.asked
+        books.on_filled = self.filled
+
+    def fail(self, invariant: str, text: str) -> None:
+        if not self.is_over:
+            self.broken.append(f"{invariant} {text}")
+
+    # -- at the exchange -----------------------------------------------------------------------------------------
+
+    def asked(self, asked: Asked) -> None:
+        if not asked.sender.startswith("guard"):
+            self._traded_ns[asked.account_id, asked.contract_id] = asked.at_ns
+            return
+        if asked.account_id in self.calm:
+            self.fail("I18", f"asked for {asked.kind} on an account that keeps its rules: {asked}")
+        self._check_written_ahead(asked)
+        if asked.kind == "place":
+            self._check_protection(asked)
+        if asked.refusal is not None:
+            return
+        if asked.kind == "close":
+            self._closed_ns[asked.account_id, asked.contract_id] = asked.at_ns
+        elif asked.kind == "reduce":
+            self._check_reduction(asked)
+        elif asked.kind == "cancel":
+            self._check_cancel(asked)
+
+    def _check_written_ahead(self, asked: Asked) -> None:
+        """I5, I20, I23: somebody decided it, durably, for this account, before it arrived."""
+        if any(_is_for(action, asked) for action in self._actions[asked.account_id]):
+            return
+        if (asked.sender, str(asked.account_id)) not in self._from_memory:
+            self.fail("I5", f"no durable decision asks for {asked}")
+
+    def _check_protection(self, asked: Asked) -> None:
+        """I2: what the guard rests is against a position, and no larger."""
+        order = asked.order
+        assert isinstance(order, PlaceOrder)
+        is_against = order.side.sign * asked.net_before < 0 and order.size <= abs(asked.net_before)
+        traded_ns = self._traded_ns[asked.account_id, asked.contract_id]
+        if not is_against and asked.at_ns - traded_ns > STALE_NS:
+            self.fail("I2", f"rests an order that would open: {asked}")
+
+    def _check_reduction(self, asked: Asked) -> None:
+        """I11: one excess is taken off once. Who traded since the last reduction may be unknown to the guard yet."""
+        key = asked.account_id, asked.contract_id
+        floor, left = self._floor(*key), abs(asked.net_before) - asked.size
+        reduced_ns, self._reduced_ns[key] = self._reduced_ns.get(key, 0), asked.at_ns
+        traded_ns = max(at_ns for (account, _), at_ns in self._traded_ns.items() if account == asked.account_id)
+        is_known = asked.at_ns - traded_ns > STALE_NS or traded_ns < reduced_ns
+        if floor is not None and left < floor and is_known:
+            self.fail("I11", f"reduces below {floor} although nobody has traded since: {asked}")
+
+    def _floor(self, account: int, contract_id: str) -> int | None:
+        """How many contracts the account's only rule lets be; None where others have a say."""
+        match self.rules.get(account):
+            case {"max_contracts": {"limit": int(limit), **others}, **rest} if not others and not rest:
+                held = sum(
+                    abs(each.net_contracts) for each in self.books.positions(account) if each.contract_id != contract_id
+                )
+                return max(0, limit - held)
+            case {"max_contracts_per_instrument": {"limits": dict(limits), "default_limit": int(default)}, **rest} if (
+                not rest
+            ):
+                return int(limits.get(self.books.contracts[contract_id].contract.root, default))
+        return None
+
+    def _check_cancel(self, asked: Asked) -> None:
+        """I12: as long as a position is held, its stops stay until it has been asked to be closed."""
+        order, net = asked.order, asked.net_before
+        if not isinstance(order, SimOrder) or not net:
+            return
+        is_stop = order.type in STOPS and order.side.sign * net < 0 and order.remaining <= abs(net)
+        opened_ns = self._opened_ns.get((asked.account_id, asked.contract_id), asked.at_ns)
+        closed_ns = self._closed_ns.get((asked.account_id, asked.contract_id), 0)
+        traded_ns = self._traded_ns[asked.account_id, asked.contract_id]
+        is_old = asked.at_ns - max(opened_ns, order.created_ns, traded_ns) > 2 * SECOND_NS
+        covered = sum(
+            each.remaining
+            for each in self.books.live_orders(asked.account_id)
+            if each.contract_id == asked.contract_id and each.type in STOPS and each.side is order.side
+        )
+        is_needed = is_stop and covered < abs(net) and not self.books.sender_of(order.id).startswith("guard")
+        if is_needed and is_old and closed_ns < opened_ns and not self._is_disturbed():
+            self.fail("I12", f"takes the stop of an open position away: {asked}")
+
+    def filled(self, filled: Filled) -> None:
+        fill, before, after = filled.fill, filled.net_before, filled.net_after
+        key = fill.account_id, fill.contract_id
+        if before == 0 or before * after < 0:
+            self._opened_ns[key] = fill.at_ns
+        self._size_ns[key].append((fill.at_ns, abs(after)))
+        if not filled.sender.startswith("guard"):
+            self._traded_ns[key] = fill.at_ns
+        elif abs(after) >= abs(before) or before * after < 0:
+            self.fail("I2", f"the guard's order {fill.order_id} took {before} to {after}: {fill}")
+        self.look()
+
+    def look(self) -> None:
+        """Note which accounts are flat now, and since when the others are not."""
+        for account in self.accounts:
+            if not self.books.positions(account) and not self.opening_orders(account):
+                self._flat_ns[account] = self._now_ns()
+                self._exposed_since_s.pop(account, None)
+            else:
+                self._exposed_since_s.setdefault(account, self._elapsed_s())
+
+    def opening_orders(self, account: int) -> list[SimOrder]:
+        nets = {each.contract_id: each.net_contracts for each in self.books.positions(account)}
+        return [order for order in self.books.live_orders(account) if opens(order, nets.get(order.contract_id, 0))]
+
+    # -- on the wire ---------------------------------------------------------------------------------------------
+
+    def request_begins(self, machine: str, path: str, body: bytes) -> None:
+        is_sized = path.endswith("/partialCloseContract")
+        if is_sized or path.endswith("/closeContract"):
+            under_way = self._under_way[machine, path, _without_size(body)]
+            under_way.append(self._elapsed_s())
+            if len(under_way) > (1 if is_sized else MOST_CLOSES):
+                self.fail("I11", f"{len(under_way)} {path} under way for {body!r}")
+        elif "/Position/search" in path or "/Order/v2" in path or "/Trade/search" in path or "/Account/search" in path:
+            reads = self._reads_s[machine]
+            reads.append(self._elapsed_s())
+            while reads[0] <= reads[-1] - 60.0:
+                reads.popleft()
+            if len(reads) > READS_PER_MINUTE:
+                self.fail("I10", f"{len(reads)} reads in a minute")
+
+    def request_ends(self, machine: str, path: str, body: bytes) -> None:
+        if path.endswith(("/partialCloseContract", "/closeContract")):
+            self._under_way[machine, path, _without_size(body)].pop(0)
+
+    # -- on the disk and in the guard ---------------------------------------------------------------------------
+
+    def durable(self, decision: Decision) -> None:
+        account = int(decision.account_id)
+        last = self._sequence.get(account)
+        if last is not None and last.sequence == decision.sequence:
+            return
+        # What a crash took from a journal that was out of order is known from the latch, at least that it was.
+        latched = self._latched.get(account)
+        before = {last.sequence if last is not None else 0, latched.sequence if latched is not None else 0}
+        if decision.sequence - 1 not in before:
+            self.fail("I23", f"decision {decision.sequence} follows {sorted(before)}")
+        self._sequence[account] = decision
+        self._actions[account].extend(decision.actions)
+        locks = self.locks[account]
+        for release in decision.lockouts_released:
+            self._check_release(locks.pop((release.scope, release.rule), None), release.reason)
+        for lockout in decision.lockouts_set:
+            key = lockout.scope, lockout.rule
+            if not _is_as_strict(lockout, locks.get(key)) and not self._is_disowned(lockout):
+                self.fail("I1", f"{locks[key]} became {lockout}")
+            self._check_end(account, lockout)
+            locks[key] = lockout
+
+    def _check_end(self, account: int, lockout: Lockout) -> None:
+        """I26: a lockout until the reset lasts as long as the trading day it was set in."""
+        options = self.rules.get(account, {}).get(lockout.rule, {})
+        is_daily = options.get("lockout") == "reset" or lockout.rule == "daily_realized_loss"
+        if not options or not is_daily or not lockout.set_ns or lockout.until_ns is None:
+            return
+        if lockout.until_ns < self.day_end_ns(lockout.set_ns):
+            self.fail("I26", f"ends within its day: {lockout}")
+
+    def latched(self, account: int, latched: Latched) -> None:
+        """Note what the second memory holds: as good as the journal from then on."""
+        last = self._sequence.get(account)
+        if last is None or latched.sequence > last.sequence:
+            self._latched[account] = latched
+
+    def _is_disowned(self, lockout: Lockout) -> bool:
+        """Whether the rule that would end it has been taken away: then it ends with the trading day (ADR 0012)."""
+        guards = () if self.daemon is None else self.daemon.guards
+        rules = {rule.name for guard in guards if guard.account_id == lockout.account_id for rule in guard.engine.rules}
+        return lockout.rule not in rules
+
+    def _check_release(self, lockout: Lockout | None, reason: str) -> None:
+        if lockout is None or reason != "expired":
+            return
+        if lockout.until_ns is None or (self._now_ns() < lockout.until_ns - EARLY_NS and lockout.set_ns):
+            self.fail("I16", f"expired {lockout} at {self._now_ns()}")
+
+    def decided(self, guard: Guard, decision: Decision) -> None:
+        for intent in decision.intents:
+            if intent.state is not IntentState.VERIFIED:
+                continue
+            account = int(intent.account_id)
+            if isinstance(intent.goal, Flat) and intent.goal.scope.is_account:
+                if self._flat_ns.get(account, 0) < intent.at_ns and not self._is_flat(account):
+                    self.fail("I13", f"{intent.id} closed, but the account was never flat")
+            elif isinstance(intent.goal, SizesAtMost):
+                self._check_sizes(account, intent.goal, intent.at_ns, intent.id)
+
+    def _is_flat(self, account: int) -> bool:
+        return not self.books.positions(account) and not self.opening_orders(account)
+
+    def _check_sizes(self, account: int, goal: SizesAtMost, at_ns: int, intent_id: str) -> None:
+        for target in goal.targets:
+            history = self._size_ns[account, target.contract_id]
+            sizes = [size for when_ns, size in history if when_ns >= at_ns] + [
+                abs(self.books.net(account, target.contract_id))
+            ]
+            if min(sizes) > target.size:
+                self.fail(
+                    "I13", f"{intent_id} closed with {min(sizes)} {target.contract_id} held, {target.size} wanted"
+                )
+
+    def booted(self, daemon: Daemon) -> None:
+        self.daemon = daemon
+        for account, latched in self._latched.items():
+            last = self._sequence.get(account)
+            if last is None or latched.sequence > last.sequence:
+                # What was decided after the journal's last decision is known from the latch alone.
+                self.locks[account] = {(lock.scope, lock.rule): lock for lock in latched.lockouts}
+        self.check_locks()
+
+    def crashed(self) -> None:
+        self.daemon = None
+
+    def read(self, snapshot: SnapshotTaken) -> None:
+        """Note that the guard has been told everything about an account."""
+        if snapshot.positions is not None and snapshot.orders is not None:
+            self._read_s[snapshot.account_id] = self._elapsed_s()
+
+    def check_sight(self) -> None:
+        """I21: some seconds after everything works again, every account has been read."""
+        for account in map(str, self.accounts):
+            age_s = self._elapsed_s() - self._read_s.get(account, 0.0)
+            if age_s > FRESH_S:
+                self.fail("I21", f"{account} was read {age_s:.1f} s ago")
+
+    def check_locks(self) -> None:
+        """I1: what is on the disk is in force."""
+        for guard in () if self.daemon is None else self.daemon.guards:
+            if (self.machine, guard.name) in self._from_memory:
+                continue
+            held = {(lockout.scope, lockout.rule): lockout for lockout in guard.engine.account.lockouts}
+            for key, lockout in self.locks[int(guard.account_id)].items():
+                is_over = (
+                    lockout.until_ns is not None and lockout.set_ns and self._now_ns() >= lockout.until_ns - EARLY_NS
+                )
+                if not is_over and guard.is_idle and not _is_as_strict(held.get(key), lockout):
+                    self.fail("I1", f"{lockout} is on the disk, in force is {held.get(key)}")
+
+    def check_liveness(self) -> None:
+        """I3: under a lockout that flattens, there is an instant without exposure again and again."""
+        if self.daemon is None or self._is_disturbed():
+            return
+        for account, since_s in self._exposed_since_s.items():
+            locks = [
+                lock
+                for lock in self.locks[account].values()
+                if lock.on_lock is OnLock.FLATTEN and lock.scope.is_account
+            ]
+            set_ns = min((lock.set_ns for lock in locks if lock.set_ns), default=None)
+            if set_ns is None:
+                continue
+            patience_s = REACTION_S + REACTION_PER_ORDER_S * len(self.books.live_orders(account))
+            since_s = max(since_s, self.disturbed_until_s + CALM_S)
+            if self._elapsed_s() - since_s > patience_s and self._now_ns() - set_ns > patience_s * SECOND_NS:
+                self.fail("I3", f"{account} is exposed for {self._elapsed_s() - since_s:.1f} s under {locks[0].rule}")
+
+    def _is_disturbed(self) -> bool:
+        return self._elapsed_s() < self.disturbed_until_s + CALM_S
+
+    def logged(self, event: str, fields: dict[str, object]) -> None:
+        name = self.machine, str(fields.get("account", ""))
+        if event == "journal unavailable, acting from memory":
+            self._from_memory.add(name)
+        elif event == "journal complete again":
+            self._from_memory.discard(name)
+        elif event in BUGS:
+            self.fail("I22", f"{event}: {fields}")
+
+    def forget(self) -> None:
+        """Drop what only the past needs."""
+        self._actions.clear()
+        self._size_ns.clear()
+
+
+def opens(order: SimOrder, net: int) -> bool:
+    return order.side.sign * net >= 0 or order.remaining > abs(net)
+
+
+def _without_size(body: bytes) -> bytes:
+    payload = msgspec.json.decode(body, type=dict)
+    return f"{payload['accountId']} {payload['contractId']}".encode()
+
+
+def _is_for(action: Action, asked: Asked) -> bool:
+    order_id = str(asked.order.id) if isinstance(asked.order, SimOrder) else None
+    match action:
+        case ClosePosition():
+            return asked.kind == "close" and action.contract_id == asked.contract_id
+        case ReducePosition():
+            return asked.kind == "reduce" and (action.contract_id, action.size) == (asked.contract_id, asked.size)
+        case CancelOrder():
+            return asked.kind == "cancel" and order_id in (action.order_id, None)
+        case ModifyOrder():
+            return asked.kind == "modify" and order_id in (action.order_id, None)
+        case PlaceStop() | PlaceTarget():
+            is_same = (action.contract_id, action.size) == (asked.contract_id, asked.size)
+            return asked.kind == "place" and is_same
+    return False
+
+
+def _is_as_strict(lockout: Lockout | None, than: Lockout | None) -> bool:
+    if than is None:
+        return True
+    if lockout is None:
+        return False
+    if than.on_lock is OnLock.FLATTEN and lockout.on_lock is not OnLock.FLATTEN:
+        return False
+    if lockout.until_ns is None or lockout.set_ns == 0 or than.set_ns == 0:
+        return True
+    return than.until_ns is not None and lockout.until_ns >= than.until_ns

@@ -1,0 +1,105 @@
+"""What must hold after a quiet while with everything in order: accounts are as their rules want them, and known so."""
+
+from collections.abc import Mapping
+
+from risk_manager.domain.lockout import Lockout, OnLock
+from risk_manager.rules import options_of
+from risk_manager.runtime.guard import Guard
+from tests.simulation.checks import STOPS, Checks
+from tests.simulation.loop import SECOND_NS
+
+PROVEN_WITHIN_NS = 12 * SECOND_NS
+"""How long an enforcement may take with everything in order, its proof included."""
+
+
+def check_at_rest(checks: Checks) -> None:
+    """I3, I4, I15, I25."""
+    if checks.daemon is None:
+        checks.fail("I25", "the daemon is not running")
+        return
+    for guard in checks.daemon.guards:
+        account = int(guard.account_id)
+        _check_model(checks, guard, account)
+        _check_finished(checks, guard)
+        _check_kept(checks, guard, account)
+        for lockout in guard.engine.account.lockouts:
+            _check_lock_kept(checks, guard, account, lockout)
+        for rule, options in checks.rules.get(account, {}).items():
+            _check_rule(checks, account, rule, options)
+
+
+def _check_model(checks: Checks, guard: Guard, account: int) -> None:
+    """I15: what is believed is what the exchange's books say."""
+    model, books = guard.engine.account, checks.books
+    nets = {each.contract_id: each.net_contracts for each in books.positions(account)}
+    if nets != {key: book.net_contracts for key, book in model.holdings.items()}:
+        checks.fail("I15", f"held {nets}, believed {dict(model.holdings)}")
+    if {str(order.id) for order in books.live_orders(account)} != set(model.orders):
+        checks.fail("I15", f"orders {books.live_orders(account)}, believed {list(model.orders)}")
+    record = books.account(account)
+    assert record is not None
+    if (record.balance_micros, record.can_trade) != (model.balance_micros, model.can_trade):
+        checks.fail("I15", f"{record}, believed {model.balance_micros} {model.can_trade}")
+
+
+def _check_finished(checks: Checks, guard: Guard) -> None:
+    """I3, I25: nothing is still being worked on, and nothing is missing."""
+    now_ns = guard.engine.account.received_ns
+    for intent in guard.engine.enforcer.open_intents:
+        if now_ns - intent.opened_ns > PROVEN_WITHIN_NS:
+            checks.fail("I3", f"still open: {intent}")
+    if guard.health.missing:
+        checks.fail("I25", f"still missing: {guard.health.missing}")
+
+
+def _check_kept(checks: Checks, guard: Guard, account: int) -> None:
+    """I17: what was loosened today still counts."""
+    in_force = {rule.name: options_of(rule) for rule in guard.engine.rules}
+    for name, options in checks.kept.get(account, {}).items():
+        is_looser = name not in in_force or _limit(in_force[name]) > _limit(options)
+        if is_looser:
+            checks.fail("I17", f"{account} had {name} {options}, in force is {in_force.get(name)}")
+
+
+def _limit(options: Mapping[str, object]) -> int:
+    limit = options.get("limit", 0)
+    return limit if isinstance(limit, int) else 0
+
+
+def _check_lock_kept(checks: Checks, guard: Guard, account: int, lockout: Lockout) -> None:
+    """I3: what a lockout covers is as it demands."""
+    contracts = guard.engine.account.contracts
+
+    def is_covered(contract_id: str) -> bool:
+        return lockout.scope.covers(contract_id, contracts.get(contract_id))
+
+    held = [each for each in checks.books.positions(account) if is_covered(each.contract_id)]
+    orders = [each for each in checks.opening_orders(account) if is_covered(each.contract_id)]
+    if lockout.on_lock is OnLock.FLATTEN and held:
+        checks.fail("I3", f"held {held} under {lockout}")
+    # A stop that is larger than what is left of its position is let be: without it, that would have none.
+    if [order for order in orders if not held or order.type not in STOPS]:
+        checks.fail("I3", f"orders {orders} under {lockout}")
+
+
+def _check_rule(checks: Checks, account: int, rule: str, options: dict[str, object]) -> None:
+    """I4: what the exchange's books show does not break the rule, or the rule has acted."""
+    books = checks.books
+    positions = books.positions(account)
+    held = {books.contracts[each.contract_id].contract.root: abs(each.net_contracts) for each in positions}
+    match rule, options:
+        case "max_contracts", {"limit": int(limit)}:
+            is_broken = sum(held.values()) > limit
+        case "max_contracts_per_instrument", {"limits": dict(limits), "default_limit": default}:
+            is_broken = any(size > limits.get(root, default) for root, size in held.items())
+        case "symbol_blocks", {"blocked_symbols": list(blocked)}:
+            is_broken = any(root in blocked for root in held)
+        case "daily_realized_loss", {"limit": int(limit)}:
+            record = books.account(account)
+            assert record is not None
+            is_lost = record.balance_micros <= checks.start_micros[account] - limit * 1_000_000
+            is_broken = is_lost and not any(key[1] == rule for key in checks.locks[account])
+        case _:
+            return
+    if is_broken:
+        checks.fail("I4", f"{account} holds {held}, which {rule} does not allow")

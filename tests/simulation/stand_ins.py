@@ -1,0 +1,143 @@
+"""What is put in the place of the operating system while a world runs, and the witnesses beside it.
+
+Replaced are the clock, the threads of journal, latch and recorder, and the garbage collector; everything else is the
+product as it is. The witnesses tell the world what reached the disk, what was read and requested, and what was logged.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import Any, NoReturn, Protocol
+from unittest import mock
+
+import structlog
+
+import risk_manager.persistence.latch
+import risk_manager.persistence.recorder
+import risk_manager.persistence.sqlite_journal
+import risk_manager.runtime.clock
+import risk_manager.runtime.daemon
+from risk_manager.domain.decision import Decision
+from risk_manager.domain.events import SnapshotTaken
+from risk_manager.persistence.latch import LatchFile
+from risk_manager.persistence.store import Store
+from risk_manager.ports.latch import Latched
+from risk_manager.venues.projectx.snapshots import SnapshotReader
+from risk_manager.venues.projectx.transport import NetworkTransport
+from tests.simulation.checks import Checks
+from tests.simulation.disk import JournalWriter, LatchWriter
+from tests.simulation.loop import VirtualLoop, machine_time
+from tests.simulation.network import MACHINE
+
+
+class Witness(Protocol):
+    """Who is told."""
+
+    loop: VirtualLoop
+    checks: Checks
+
+    def wall_ns(self) -> int: ...
+    def is_alive(self, machine: str) -> bool: ...
+    def durable(self, decision: Decision) -> None: ...
+    def latched(self, account_id: str, latched: Latched) -> None: ...
+    def logged(self, level: str, event: str, fields: dict[str, object]) -> None: ...
+
+
+@contextmanager
+def replaced(world: Witness) -> Iterator[None]:
+    """Replace all of it, and put it back."""
+    collector = SimpleNamespace(collect=lambda: None, freeze=lambda: None)
+    with ExitStack() as stack:
+        for owner, name, value in (
+            (risk_manager.runtime.clock, "time", machine_time(world.loop, world.wall_ns)),
+            (risk_manager.persistence.sqlite_journal, "Writer", JournalWriter),
+            (risk_manager.persistence.latch, "Writer", LatchWriter),
+            (risk_manager.persistence.recorder, "SimpleQueue", _AtOnce),
+            (risk_manager.persistence.recorder, "Thread", _NoThread),
+            (risk_manager.runtime.daemon, "gc", collector),
+            *_witnesses(world),
+        ):
+            stack.enter_context(mock.patch.object(owner, name, value))
+        before = structlog.get_config()
+        structlog.configure(processors=[_witness_of_log(world)])
+        stack.callback(structlog.configure, **before)
+        handler = _Alarms(world)
+        logging.getLogger().addHandler(handler)
+        stack.callback(logging.getLogger().removeHandler, handler)
+        yield
+
+
+def _witnesses(world: Witness) -> Iterator[tuple[Any, str, Any]]:
+    commit, latch = Store.commit, LatchFile.write
+    request, read = NetworkTransport.request, SnapshotReader.read
+
+    def witnessed_commit(store: Store, decision: Decision) -> None:
+        commit(store, decision)
+        world.durable(decision)
+
+    def witnessed_latch(file: LatchFile, latched: Latched) -> int:
+        left_out = latch(file, latched)
+        world.latched(file._account_id, latched)
+        return left_out
+
+    async def witnessed_request(transport: NetworkTransport, method: str, url: str, **parts: Any) -> Any:
+        machine = MACHINE.get()
+        world.checks.request_begins(machine, url, parts["body"])
+        try:
+            return await request(transport, method, url, **parts)
+        finally:
+            world.checks.request_ends(machine, url, parts["body"])
+
+    async def witnessed_read(reader: SnapshotReader, account_id: str, **options: Any) -> SnapshotTaken:
+        snapshot = await read(reader, account_id, **options)
+        if world.is_alive(MACHINE.get()):
+            world.checks.read(snapshot)
+        return snapshot
+
+    yield Store, "commit", witnessed_commit
+    yield LatchFile, "write", witnessed_latch
+    yield NetworkTransport, "request", witnessed_request
+    yield SnapshotReader, "read", witnessed_read
+
+
+def _witness_of_log(world: Witness) -> Callable[[Any, str, MutableMapping[str, Any]], NoReturn]:
+    def witnessed_log(logger: Any, level: str, event: MutableMapping[str, Any]) -> NoReturn:
+        if world.is_alive(MACHINE.get()):
+            text = str(event.pop("event"))
+            world.logged(level, text, {key: str(value) for key, value in event.items()})
+        raise structlog.DropEvent
+
+    return witnessed_log
+
+
+class _Alarms(logging.Handler):
+    """Errors of the libraries: what they log nobody has handled."""
+
+    def __init__(self, world: Witness) -> None:
+        super().__init__(logging.ERROR)
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._world.checks.fail("I22", f"{record.name}: {self.format(record)}")
+
+
+class _AtOnce:
+    """A queue whose jobs are done when they are put."""
+
+    def put(self, job: Callable[[], None] | None) -> None:
+        if job is not None:
+            job()
+
+
+class _NoThread:
+    """The thread behind such a queue."""
+
+    def __init__(self, **options: Any) -> None:
+        pass
+
+    def start(self) -> None:
+        pass
+
+    def join(self, timeout: float | None = None) -> None:
+        pass
