@@ -20,7 +20,6 @@ from risk_manager.domain.fill import Fill
 from risk_manager.domain.position import Position, value_micros
 from risk_manager.domain.quote import Quote
 
-
 STAMP_STEP_NS = 1_000_000_000
 
 
