@@ -65,6 +65,19 @@ def test_allows_what_both_allow(
     assert held[0].joined(held[1]) == held[2]
 
 
+@pytest.mark.parametrize(
+    ("untold_ns", "told_ns", "until_ns"),
+    [(0, 50, 50), (7_200, 50, 50), (7_200, None, None), (None, 50, None)],
+)
+def test_an_end_is_that_of_the_one_that_knows_the_time(
+    untold_ns: int | None, told_ns: int | None, until_ns: int | None
+) -> None:
+    """While `set_ns` is 0 the end is counted from a time nobody has told yet; compared, it would mean 1970 or 2082."""
+    untold, told = msgspec.structs.replace(lockout(untold_ns), set_ns=0), lockout(told_ns)
+    for joined in (untold.joined(told), told.joined(untold)):
+        assert (joined.set_ns, joined.until_ns) == (1, until_ns)
+
+
 def test_allows_nothing_where_one_of_them_flattens() -> None:
     joined = lockout(10, OnLock.BLOCK_NEW, allowed=None).joined(lockout(10))
     assert joined.allowed == ()

@@ -13,6 +13,7 @@ from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.scope import Scope
 from risk_manager.engine import EngineSettings
 from risk_manager.persistence.database import FILE_NAME
+from risk_manager.persistence.quarantine import StandIn
 from risk_manager.ports.journal import JournalUnavailable
 from risk_manager.ports.latch import Latched
 from risk_manager.runtime.memory import Memory
@@ -226,6 +227,18 @@ class TestStandIn:
             assert "locked by another program" in str(memory.fault)
             assert memory.minimal is None
             await _holds(memory, FIRST)
+
+    async def test_knows_when_the_journal_can_be_opened_again(self, tmp_path: Path) -> None:
+        await run(tmp_path, FIRST)
+        with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with capture_logs():
+                memory = await opened(tmp_path)
+            assert isinstance(memory.journal, StandIn)
+            assert not await memory.journal.is_over()
+        assert await memory.journal.is_over()
+        await memory.journal.close()
+        memory.end()
 
     async def test_holds_the_directory_like_a_journal(self, tmp_path: Path) -> None:
         await run(tmp_path, FIRST)

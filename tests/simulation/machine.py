@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 
 from risk_manager.config import GuardConfig
 from risk_manager.ports.journal import JournalUnavailable
@@ -82,15 +83,25 @@ class Machine:
 
     async def _live(self, name: str) -> None:
         while True:
+            is_renewed = asyncio.Event()
             try:
-                daemon = await build_daemon(self.config, listeners=(self._listener,))
+                daemon = await build_daemon(
+                    self.config, listeners=(self._listener,), on_journal_back=partial(self._renew, is_renewed)
+                )
             except (JournalUnavailable, ProjectXError):
                 await asyncio.sleep(START_AGAIN_S)
                 continue
             self.daemon = daemon
             self._on_boot(daemon)
             await daemon.run()
-            return
+            if not is_renewed.is_set():
+                return
+
+    def _renew(self, is_renewed: asyncio.Event) -> None:
+        """As `risk-manager run` does when the journal is back: end in good order, and begin anew."""
+        is_renewed.set()
+        if self.daemon is not None:
+            self.daemon.stop()
 
 
 def _tell_if_failed(task: asyncio.Task[None]) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from risk_manager.config import GuardConfig
     from risk_manager.runtime.daemon import Daemon
     from risk_manager.runtime.notify import Notifier
@@ -67,20 +69,40 @@ def _refused(text: str, code: int) -> typer.Exit:
 
 
 async def _guard(config: "GuardConfig", directory: Path) -> None:
+    """Guard until stopped, with another daemon whenever one has to begin anew."""
     import os
 
     from risk_manager.cli.signals import call_on_reload, call_on_stop
     from risk_manager.runtime.notify import notifier_from
 
     notifier = notifier_from(os.environ, os.getpid())
-    daemon = await _built(config, directory, notifier)
-    call_on_stop(daemon.stop)
-    if daemon.watch is not None:
-        call_on_reload(daemon.watch.reload)
-    await daemon.run(notifier)
+    running: list[Daemon] = []
+    is_stopped = is_over = False
+
+    def stop() -> None:
+        nonlocal is_stopped
+        is_stopped = True
+        begin_anew()
+
+    def begin_anew() -> None:
+        for daemon in running:
+            daemon.stop()
+
+    call_on_stop(stop)
+    while not is_over:
+        daemon = await _built(config, directory, notifier, begin_anew)
+        running[:] = [daemon]
+        if daemon.watch is not None:
+            call_on_reload(daemon.watch.reload)
+        if is_stopped:
+            daemon.stop()
+        await daemon.run(notifier)
+        is_over = is_stopped
 
 
-async def _built(config: "GuardConfig", directory: Path, notifier: "Notifier | None") -> "Daemon":
+async def _built(
+    config: "GuardConfig", directory: Path, notifier: "Notifier | None", on_journal_back: "Callable[[], None]"
+) -> "Daemon":
     """The daemon; accounts known by name wait here until the venue tells their ids, however long it is down."""
     import asyncio
 
@@ -93,6 +115,7 @@ async def _built(config: "GuardConfig", directory: Path, notifier: "Notifier | N
             return await build_daemon(
                 config,
                 directory=directory,
+                on_journal_back=on_journal_back,
                 on_listening=lambda port: typer.echo(f"status on http://127.0.0.1:{port}"),
             )
         except ProjectXError as error:

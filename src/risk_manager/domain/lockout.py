@@ -60,10 +60,13 @@ class Lockout(msgspec.Struct, frozen=True):
         that is allowed.
         """
         assert (self.account_id, self.scope, self.rule) == (other.account_id, other.scope, other.rule), other
-        until = None if self.until_ns is None or other.until_ns is None else max(self.until_ns, other.until_ns)
+        # The same lockout before and after the venue told the time: an end counted from then is no instant to compare.
+        told = [each for each in (self, other) if each.set_ns] or [self, other]
+        until = None if self.until_ns is None or other.until_ns is None else max(each.until_ns or 0 for each in told)
         on_lock = OnLock.FLATTEN if OnLock.FLATTEN in (self.on_lock, other.on_lock) else OnLock.BLOCK_NEW
         allowed = () if on_lock is OnLock.FLATTEN else _both(self.allowed, other.allowed)
-        return msgspec.structs.replace(self, until_ns=until, on_lock=on_lock, allowed=allowed)
+        set_ns = self.set_ns or other.set_ns
+        return msgspec.structs.replace(self, set_ns=set_ns, until_ns=until, on_lock=on_lock, allowed=allowed)
 
 
 def _both(one: tuple[Held, ...] | None, other: tuple[Held, ...] | None) -> tuple[Held, ...] | None:

@@ -19,6 +19,7 @@ from risk_manager.domain.fill import Fill
 from risk_manager.persistence.database import FILE_NAME, Damaged, Foreign
 from risk_manager.persistence.instance_lock import DirectoryInUse, InstanceLock
 from risk_manager.persistence.latch import sync_directory
+from risk_manager.persistence.sqlite_journal import can_be_opened
 from risk_manager.ports.journal import JournalUnavailable, Record, Recovered, Story
 
 FOLDER = "quarantine"
@@ -32,9 +33,10 @@ class StandIn:
         reason: what is wrong with the journal.   is_foreign: it is another program's or a newer version's.
     """
 
-    def __init__(self, reason: str, lock: InstanceLock, *, is_foreign: bool) -> None:
+    def __init__(self, directory: Path, reason: str, lock: InstanceLock, *, is_foreign: bool) -> None:
         self.reason = reason
         self.is_foreign = is_foreign
+        self._directory = directory
         self._lock = lock
 
     @classmethod
@@ -50,7 +52,11 @@ class StandIn:
             lock = InstanceLock.acquire(directory, wait_s=0)
         except (DirectoryInUse, OSError):
             raise error from None
-        return cls(str(error), lock, is_foreign=isinstance(error.__cause__, Foreign))
+        return cls(directory, str(error), lock, is_foreign=isinstance(error.__cause__, Foreign))
+
+    async def is_over(self) -> bool:
+        """Whether the journal itself could be opened now; it is left as it was."""
+        return await can_be_opened(self._directory)
 
     async def recover(self, account_id: str) -> Recovered:
         return Recovered(0, None, (), ())

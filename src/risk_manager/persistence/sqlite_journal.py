@@ -14,7 +14,7 @@ from risk_manager.domain.coverage import Gap
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.fill import Fill
 from risk_manager.persistence.anchor import Anchor
-from risk_manager.persistence.database import Unusable
+from risk_manager.persistence.database import Unusable, open_database
 from risk_manager.persistence.instance_lock import DirectoryInUse, InstanceLock
 from risk_manager.persistence.store import Store
 from risk_manager.persistence.writer import Writer
@@ -105,6 +105,18 @@ class SqliteJournal:
         return await _on(self._writer, work)
 
 
+async def can_be_opened(directory: Path) -> bool:
+    """Whether the journal of a directory, which nobody else may use meanwhile, could be opened now."""
+    writer = Writer()
+    try:
+        await _on(writer, lambda: open_database(directory, wait_ms=0).close())
+    except JournalUnavailable:
+        return False
+    finally:
+        writer.stop()
+    return True
+
+
 def _open(directory: Path, wait_s: float) -> tuple[Store, InstanceLock]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = InstanceLock.acquire(directory, wait_s=wait_s)
@@ -138,5 +150,5 @@ def _reason(error: sqlite3.Error) -> str:
     if code == sqlite3.SQLITE_FULL:
         return "the disk is full"
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return f"the journal file is damaged ({error}); move it away and start again"
+        return f"the journal file is damaged ({error})"
     return f"the disk refused: {error} ({getattr(error, 'sqlite_errorname', 'unknown')})"

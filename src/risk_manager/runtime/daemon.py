@@ -12,6 +12,7 @@ import structlog
 from risk_manager.config import GuardConfig, load_config
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import Event
+from risk_manager.persistence.quarantine import StandIn
 from risk_manager.persistence.recorder import FlightRecorder
 from risk_manager.ports.clock import Clock
 from risk_manager.ports.journal import Journal
@@ -31,6 +32,8 @@ from risk_manager.web.api import LocalApi
 RESTART_S = 1.0
 CONFIGURATION = "configuration"
 """The fault a configuration that cannot be used is reported under."""
+
+JOURNAL_TRY_S = 5.0
 
 LOCAL_API = "local API"
 EVENT_LOOP = "event loop"
@@ -56,10 +59,13 @@ class Daemon:
         directory: Path | None = None,
         recorder: FlightRecorder | None = None,
         anchored: Anchored | None = None,
+        on_journal_back: Callable[[], None] | None = None,
         on_end: Callable[[], None] = lambda: None,
     ) -> None:
         """Args:
         config: what the guards were built of; needed to change their rules later.
+        on_journal_back: called once a journal that could not be used at the start can be; whoever built the daemon
+            should then stop it and build another, for beginning is the one way to take up what a journal holds.
         anchored: the journal, if its end is to be written down where the configuration says.
         on_end: called when everything is closed after a `stop`, or before anything was guarded.
         directory: the configuration's, watched while the daemon runs; None watches nothing.
@@ -80,6 +86,7 @@ class Daemon:
         places = places_of(config.anchor) if config is not None and config.anchor is not None else ()
         self._anchoring = Anchoring(anchored, places, clock, self._fault) if anchored is not None and places else None
         self._on_end = on_end
+        self._on_journal_back = on_journal_back
         self._lag = LoopLag(partial(self._fault, EVENT_LOOP))
         self._stop = asyncio.Event()
 
@@ -109,6 +116,8 @@ class Daemon:
             tasks.keep(CONNECTION, lambda: self._venue.run(tuple(self._by_account), self._deliver))
             if self.watch is not None:
                 tasks.keep("configuration watch", self.watch.run)
+            if isinstance(self._journal, StandIn) and self._on_journal_back is not None:
+                tasks.keep("journal", partial(self._await_journal, self._journal, self._on_journal_back))
             if self._anchoring is not None:
                 tasks.keep(FAULT, self._anchoring.run)
             if self._api is not None and notifier is not None:
@@ -178,6 +187,16 @@ class Daemon:
         """What is known of an enforcement; None if there is none of that id."""
         story = await self._journal.story(intent_id)
         return explain(story, intent_id) if story is not None else None
+
+    async def _await_journal(self, stand_in: StandIn, on_back: Callable[[], None]) -> None:
+        is_back = False
+        while not is_back:
+            await asyncio.sleep(JOURNAL_TRY_S)
+            is_back = await stand_in.is_over()
+        log.warning("the journal can be used again")
+        on_back()
+        # Nothing is left to do but to be ended with the others.
+        await asyncio.Event().wait()
 
     def _deliver(self, event: Event) -> None:
         guard = self._by_account.get(event.account_id)

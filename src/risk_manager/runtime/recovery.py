@@ -69,17 +69,8 @@ def united(*memories: Iterable[Lockout]) -> tuple[Lockout, ...]:
         for lockout in memory:
             key = (lockout.account_id, lockout.scope, lockout.rule)
             held = lockouts.get(key)
-            lockouts[key] = lockout if held is None else _joined(held, lockout)
+            lockouts[key] = lockout if held is None else held.joined(lockout)
     return tuple(lockouts.values())
-
-
-def _joined(one: Lockout, other: Lockout) -> Lockout:
-    joined = one.joined(other)
-    if joined.until_ns is None or (one.set_ns == 0) == (other.set_ns == 0):
-        return joined
-    # The same lockout before and after the venue told the time: an end counted from then is no instant to compare.
-    told = one if one.set_ns else other
-    return msgspec.structs.replace(joined, set_ns=told.set_ns, until_ns=told.until_ns)
 
 
 async def _with_latch(

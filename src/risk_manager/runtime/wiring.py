@@ -54,6 +54,7 @@ async def build_daemon(
     listeners: tuple[DecisionListener, ...] = (),
     on_listening: Callable[[int], None] | None = None,
     directory: Path | None = None,
+    on_journal_back: Callable[[], None] | None = None,
 ) -> Daemon:
     """A daemon for a configuration: the journal is open and recovered, the accounts are resolved.
 
@@ -61,6 +62,7 @@ async def build_daemon(
         clock: the system's where None.
         poll_s: by `clock`; stretched for many accounts so that polling stays within its share of the call budget.
         directory: the configuration's, watched for changes; None watches nothing.
+        on_journal_back: see `Daemon`.
         clock_lead_max_s: how far venue stamps may run ahead of its HTTP Date; None takes the venue adapter's own.
 
     Raises:
@@ -107,6 +109,7 @@ async def build_daemon(
         on_listening=on_listening,
         recorder=recorder,
         anchored=memory.journal if isinstance(memory.journal, SqliteJournal) else None,
+        on_journal_back=on_journal_back,
         on_end=memory.end,
     )
 

@@ -84,9 +84,9 @@ class MemoryJournal:
         intents: dict[str, Intent] = {}
         mine = [decision for decision in self.committed if decision.account_id == account_id]
         for decision in mine:
-            lockouts |= {(lockout.scope, lockout.rule): lockout for lockout in decision.lockouts_set}
             for release in decision.lockouts_released:
                 lockouts.pop((release.scope, release.rule), None)
+            lockouts |= {(lockout.scope, lockout.rule): lockout for lockout in decision.lockouts_set}
             intents |= {intent.id: intent for intent in decision.intents}
         return Recovered(
             mine[-1].sequence if mine else 0,
