@@ -117,6 +117,28 @@ def test_tries_again_after_a_refusal(action: Action, refusals: int, refusal: Ref
     assert in_flight.free_at_ns(target_of(action), NET, SENT_NS) == SENT_NS + wait_ns
 
 
+@pytest.mark.parametrize(
+    ("refusals", "wait_ns"), [(1, 250 * MS), (4, 2 * S), (5, 4 * S), (7, 16 * S), (8, 30 * S), (99, 30 * S)]
+)
+@pytest.mark.parametrize("action", [CANCEL, CLOSE, REDUCE])
+def test_tries_what_is_not_found_less_and_less_often_until_a_snapshot_is_read(
+    action: Action, refusals: int, wait_ns: int
+) -> None:
+    in_flight = registry(action)
+    for _ in range(refusals):
+        in_flight.sent(action, NET, SENT_NS)
+        in_flight.learned(refused(SENT_NS, Refusal.NOT_FOUND))
+    target = target_of(action)
+    assert in_flight.free_at_ns(target, NET, SENT_NS) == SENT_NS + wait_ns
+    assert in_flight.free_at_ns(target, NET + 1, SENT_NS) == SENT_NS + min(wait_ns, 2 * S), (
+        "the position is another one"
+    )
+    in_flight.saw_snapshot(SENT_NS - 1, frozenset())
+    assert in_flight.free_at_ns(target, NET, SENT_NS) == SENT_NS + wait_ns, "read before the refusal"
+    in_flight.saw_snapshot(SENT_NS, frozenset())
+    assert in_flight.free_at_ns(target, NET, SENT_NS) == SENT_NS + min(wait_ns, 2 * S)
+
+
 @pytest.mark.parametrize("action", [CLOSE, REDUCE])
 @pytest.mark.parametrize(
     ("refusals", "tries_after_s"),

@@ -19,8 +19,9 @@ class Stage(StrEnum):
     | ACCEPTED | taken by the venue                 | `repeat_ns` after sending once its effect has shown;      |
     |          |                                    | until then size-free: `effect_ns` after the outcome;      |
     |          |                                    | sized: like UNKNOWN                                       |
-    | REFUSED  | definitely not done                | after a wait that doubles up to `refused_most_ns`; in a   |
-    |          |                                    | closed market after `closed_market_ns`                    |
+    | REFUSED  | definitely not done                | after a wait that doubles up to `refused_most_ns`; what   |
+    |          |                                    | was not found, up to `not_found_most_ns` until a snapshot |
+    |          |                                    | is read; in a closed market after `closed_market_ns`      |
     | UNKNOWN  | may have been done                 | size-free: after `repeat_ns`; sized: after `settle_ns`    |
     |          |                                    | and two agreeing snapshots                                |
     """
@@ -252,7 +253,7 @@ class InFlight:
                 if entry.refusal is Refusal.RATE_LIMITED:
                     return entry.outcome_ns + pacing.rate_limited_ns
                 wait_ns = self._pause_ns(entry) << min(entry.refusals - 1, 10)
-                return entry.outcome_ns + min(wait_ns, pacing.refused_most_ns)
+                return entry.outcome_ns + min(wait_ns, self._refused_most_ns(entry, net_contracts))
             case Stage.UNKNOWN:
                 return self._settled_at_ns(entry, now_ns) if is_sized else entry.outcome_ns + self._pause_ns(entry)
 
@@ -292,6 +293,12 @@ class InFlight:
             return pacing.repeat_ns
         is_busy = _is_busy(memory.shrinks_ns, entry.sent_ns, pacing.busy_closes, pacing.busy_window_ns)
         return pacing.busy_close_ns if is_busy else pacing.repeat_ns
+
+    def _refused_most_ns(self, entry: Entry, net_contracts: int) -> int:
+        # Not found, and believed to be there still: only what is new makes it worth many calls.
+        is_old = entry.agreeing == 0 and net_contracts == entry.net_at_send
+        is_gone = entry.refusal is Refusal.NOT_FOUND and is_old
+        return self.pacing.not_found_most_ns if is_gone else self.pacing.refused_most_ns
 
     def _settled_at_ns(self, entry: Entry, now_ns: int) -> int:
         settled_ns = entry.outcome_ns + self.pacing.settle_ns

@@ -13,6 +13,7 @@ class Pacing(msgspec.Struct, frozen=True, gc=False):
         repeat_ns: least time between two actions on one target.
         effect_ns: how long an accepted action may take to show before it is sent again.
         refused_most_ns: cap of the doubling wait after refusals.
+        not_found_most_ns: the same for what the venue does not find, until a snapshot tells what is left to do.
         rate_limited_ns: wait after the venue said the call budget is spent.
         closed_market_ns: waits after the venue said the market is closed; each is kept for `closed_tries` refusals, the
             last for ever. With a quote since the refusal it is the first again.
@@ -38,6 +39,7 @@ class Pacing(msgspec.Struct, frozen=True, gc=False):
     repeat_ns: int = 250 * _MS
     effect_ns: int = 2 * _S
     refused_most_ns: int = 2 * _S
+    not_found_most_ns: int = 30 * _S
     rate_limited_ns: int = 1 * _S
     closed_market_ns: tuple[int, ...] = (1 * _S, 2 * _S, 5 * _S, 10 * _S)
     closed_tries: int = 10

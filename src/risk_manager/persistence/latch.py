@@ -125,7 +125,10 @@ class FileLatch:
         return self._path(account_id).exists()
 
     async def read(self, account_id: str) -> Latched | None:
-        return await self._writer.run(lambda: self._read(account_id))
+        # Nothing that can be trusted, then; a trace of it makes the account locked.
+        with suppress(OSError):
+            return await self._writer.run(lambda: self._read(account_id))
+        return None
 
     async def write(self, account_id: str, latched: Latched) -> int:
         try:
@@ -139,9 +142,7 @@ class FileLatch:
 
     def _read(self, account_id: str) -> Latched | None:
         # Nothing is made by looking, not even the key.
-        with suppress(OSError):
-            return self._file(account_id).read() if self.has_trace(account_id) else None
-        return None
+        return self._file(account_id).read() if self.has_trace(account_id) else None
 
     def _file(self, account_id: str) -> LatchFile:
         if self._key is None:

@@ -106,6 +106,15 @@ async def test_tries_again_after_1_2_4_seconds_and_at_least_every_30(desk: Desk)
     assert waits == [0, 1, 2, 4, 8, 16, 30]
 
 
+async def test_tries_at_least_every_two_seconds_while_nobody_answers(desk: Desk) -> None:
+    desk.gateway.answers[LOGIN] = NotSent("no connection")
+    for second in range(9):
+        with pytest.raises(AuthFailed):
+            await desk.auth.token()
+        assert desk.count(LOGIN) == [1, 2, 2, 3, 3, 4, 4, 5, 5][second]
+        desk.clock.advance(1)
+
+
 async def test_logs_in_again_at_once_when_a_token_is_refused(desk: Desk) -> None:
     desk.gateway.answers[LOGIN] = [ok(token="token-1"), ok(token="token-2")]
     token = await desk.auth.token()

@@ -167,6 +167,16 @@ async def test_gives_up_after_its_time_and_does_not_use_the_connection_again() -
     assert len(server.requests) == 2
 
 
+async def test_uses_no_other_idle_connection_after_one_has_failed() -> None:
+    server = Server(OK, b"")
+    async with served(server) as client:
+        assert list(await asyncio.gather(post(client, server), post(client, server))) == [b"ok", b"ok"]
+        with pytest.raises(Lost):
+            await post(client, server)
+        assert await post(client, server) == b"ok"
+    assert sorted(len(received) for received in server.requests) == [1, 1, 2]
+
+
 async def test_drops_the_connection_of_a_cancelled_request() -> None:
     server = Server(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nha", OK)
     async with served(server) as client:

@@ -1,3 +1,6 @@
+from collections.abc import Iterable
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -6,101 +9,141 @@ from risk_manager.venues.projectx.limits import CallBudget, Lane
 S = 1_000_000_000
 
 
-def test_lets_reads_take_their_share_and_no_more() -> None:
+def granted(budget: CallBudget, lane: Lane, times_ns: Iterable[int]) -> int:
+    return sum(budget.ask(lane, at_ns) == 0 for at_ns in times_ns)
+
+
+@pytest.mark.parametrize(("lane", "most"), [(Lane.PING, 30), (Lane.READ, 60), (Lane.ORDER, 132), (Lane.BARS, 50)])
+def test_gives_a_lane_its_share_and_no_more(lane: Lane, most: int) -> None:
     budget = CallBudget()
-    assert [budget.ask(Lane.READ, S) for _ in range(140)] == [0] * 140
-    assert budget.ask(Lane.READ, S) == 63 * S  # the window is 60 s and 5 % longer
+    assert granted(budget, lane, [S] * (most - 1)) == most - 1
+    assert budget.ask(lane, S) == 0
+    assert budget.ask(lane, S) == (31_500_000_000 if lane is Lane.BARS else 63 * S)  # a window is 5 % longer
+
+
+def test_frees_a_place_when_its_call_leaves_the_window() -> None:
+    budget = CallBudget()
+    granted(budget, Lane.READ, [S] * 60)
     assert budget.ask(Lane.READ, 2 * S) == 62 * S
+    assert budget.ask(Lane.READ, 64 * S - 1) == 1
     assert budget.ask(Lane.READ, 64 * S) == 0
-
-
-def test_keeps_the_rest_for_enforcement() -> None:
-    budget = CallBudget()
-    for _ in range(200):
-        budget.ask(Lane.READ, S)
-    assert [budget.ask(Lane.CLOSE, S) for _ in range(60)] == [0] * 60
-    assert budget.used(S) == 200
-
-
-def test_never_gives_the_last_twenty_to_reads() -> None:
-    budget = CallBudget()
-    assert [budget.ask(Lane.ORDER, S) for _ in range(180)] == [0] * 180
-    assert budget.ask(Lane.READ, S) > 0
-    assert budget.ask(Lane.ORDER, S) == 0
-
-
-def test_sends_enforcement_beyond_a_full_window_at_its_pace() -> None:
-    budget = CallBudget()
-    for _ in range(200):
-        budget.ask(Lane.ORDER, 10 * S)
-    assert budget.ask(Lane.ORDER, 10 * S) == 0
-    assert budget.ask(Lane.ORDER, 10 * S) == S
-    assert budget.ask(Lane.CLOSE, 10 * S) == 0  # closes do not queue behind cancels
-    assert budget.ask(Lane.CLOSE, 10 * S) == S // 4
-    assert budget.ask(Lane.ORDER, 11 * S) == 0
-
-
-def test_calls_less_often_beyond_the_window_while_the_venue_refuses() -> None:
-    budget = CallBudget()
-    for _ in range(200):
-        budget.ask(Lane.ORDER, 10 * S)
-    waits = []
-    now_ns = 10 * S
-    for _ in range(6):
-        while (wait_ns := budget.ask(Lane.ORDER, now_ns)) > 0:
-            now_ns += wait_ns
-        waits.append(now_ns // S)
-        budget.refused(Lane.ORDER)
-    assert waits == [10, 12, 16, 24, 40, 56]
-    # A close goes on calling once a second at least, and a slot of our own ends the waiting.
-    for _ in range(5):
-        budget.refused(Lane.CLOSE)
-    assert budget.ask(Lane.CLOSE, 57 * S) == 0
-    assert budget.ask(Lane.CLOSE, 57 * S) == S
-    assert [budget.ask(Lane.ORDER, 74 * S) for _ in range(190)] == [0] * 190
-    budget.ask(Lane.ORDER, 74 * S)
-    for _ in range(20):
-        budget.ask(Lane.ORDER, 74 * S)
-    assert budget.ask(Lane.ORDER, 74 * S) == S
-
-
-def test_waits_for_the_next_slot_where_that_is_sooner_than_the_pace() -> None:
-    budget = CallBudget()
-    for _ in range(201):
-        budget.ask(Lane.ORDER, 10 * S)
-    assert budget.ask(Lane.ORDER, 10 * S) == S
-    budget = CallBudget()
-    for at in range(200):
-        budget.ask(Lane.ORDER, 10 * S + at)
-    assert budget.ask(Lane.ORDER, 72 * S + S // 2) == 0  # beyond the window, once
-    assert budget.ask(Lane.ORDER, 72 * S + S // 2) == S // 2 + 1  # two of the 201 have left it then
-
-
-def test_pauses_reads_and_nothing_else() -> None:
-    budget = CallBudget()
-    budget.pause_reads(20 * S)
-    budget.pause_reads(15 * S)
-    assert budget.ask(Lane.READ, 10 * S) == 10 * S
-    assert budget.ask(Lane.CLOSE, 10 * S) == 0
-    assert budget.ask(Lane.READ, 20 * S) == 0
 
 
 def test_counts_bars_apart() -> None:
     budget = CallBudget()
-    assert [budget.ask(Lane.BARS, S) for _ in range(50)] == [0] * 50
-    assert budget.ask(Lane.BARS, S) == 31_500_000_000
-    assert budget.used(S) == 0
+    granted(budget, Lane.BARS, [S] * 50)
+    assert granted(budget, Lane.CLOSE, [S] * 152) == 152
 
 
-@given(st.lists(st.tuples(st.sampled_from(list(Lane)), st.integers(0, 2 * S)), max_size=400))
-def test_makes_no_call_wait_longer_than_it_should(calls: list[tuple[Lane, int]]) -> None:
-    budget, now_ns, granted = CallBudget(calls=20, read_calls=14, reserve=2), S, []
-    for lane, gap_ns in calls:
+def test_stops_first_who_can_wait_longest() -> None:
+    budget = CallBudget()
+    lanes = (Lane.PING, Lane.READ, Lane.LOOK, Lane.ORDER, Lane.CLOSE)
+    # A look is two calls; the first is not taken from what is shared, and the last close goes beyond it.
+    assert [granted(budget, lane, [S] * 200) for lane in lanes] == [30, 30, 1 + 16, 40, 20 + 1]
+
+
+@pytest.mark.parametrize("busy", [Lane.READ, Lane.ORDER, Lane.CLOSE])
+def test_lets_an_account_be_looked_at_every_few_seconds_whoever_is_busy(busy: Lane) -> None:
+    budget = CallBudget()
+    granted(budget, busy, [S] * 200)
+    granted(budget, Lane.ORDER, [S] * 200)
+    assert [budget.ask(Lane.LOOK, S) for _ in range(2)] == [0, 2_625_000_000]
+    assert budget.ask(Lane.LOOK, 3_625_000_000 - 1) == 1
+    assert budget.ask(Lane.LOOK, 3_625_000_000) == 0
+
+
+def test_takes_looks_beyond_their_own_from_what_is_shared_and_never_half_of_one() -> None:
+    budget = CallBudget()
+    granted(budget, Lane.ORDER, [S] * 89)
+    assert [budget.ask(Lane.LOOK, S) for _ in range(3)] == [0, 0, 2_625_000_000]
+
+
+def test_never_grants_more_than_200_calls_in_a_minute_but_to_closes_beyond_their_share() -> None:
+    budget = CallBudget()
+    times_ns = range(S, 61 * S, S // 20)
+    calls = sum(granted(budget, Lane.ORDER, [at_ns]) + 2 * granted(budget, Lane.LOOK, [at_ns]) for at_ns in times_ns)
+    assert calls == 132 + 46
+    assert granted(budget, Lane.CLOSE, [61 * S - 1] * 20) == 20
+
+
+def test_sends_closes_beyond_their_share_at_their_pace() -> None:
+    budget = CallBudget()
+    assert granted(budget, Lane.CLOSE, [10 * S] * 152) == 152
+    assert budget.ask(Lane.CLOSE, 10 * S) == 0
+    assert budget.ask(Lane.CLOSE, 10 * S) == S // 4
+    assert budget.ask(Lane.AUTH, 10 * S) == 0  # each at its own
+    assert budget.ask(Lane.AUTH, 10 * S) == S
+    assert budget.ask(Lane.ORDER, 10 * S) > 60 * S
+    assert budget.ask(Lane.CLOSE, 10 * S + S // 4) == 0
+
+
+@pytest.mark.parametrize(("lane", "pauses_s"), [(Lane.AUTH, [2, 4, 8, 16, 16]), (Lane.CLOSE, [0.5, 1, 1, 1, 1])])
+def test_calls_less_often_beyond_its_share_while_the_venue_refuses(lane: Lane, pauses_s: list[float]) -> None:
+    budget = CallBudget()
+    granted(budget, Lane.CLOSE, [10 * S] * 152)
+    now_ns, found = 10 * S, []
+    assert budget.ask(lane, now_ns) == 0
+    for _ in pauses_s:
+        budget.refused(lane)
+        wait_ns = budget.ask(lane, now_ns)
+        found.append(wait_ns / S)
+        now_ns += wait_ns
+        assert budget.ask(lane, now_ns) == 0
+    assert found == pauses_s
+    # With a slot of its own the waiting is over, and the next time begins anew.
+    assert granted(budget, lane, [200 * S] * 152) == 152
+    assert budget.ask(lane, 200 * S) == 0
+    assert budget.ask(lane, 200 * S) == (S if lane is Lane.AUTH else S // 4)
+
+
+def test_waits_for_the_next_slot_where_that_is_sooner_than_the_pace() -> None:
+    budget = CallBudget()
+    granted(budget, Lane.CLOSE, [10 * S] * 152)
+    assert budget.ask(Lane.AUTH, 72 * S + S // 2) == 0  # beyond its share, once
+    assert budget.ask(Lane.AUTH, 72 * S + S // 2) == S // 2
+
+
+def test_pauses_reads_and_neither_looks_nor_enforcement() -> None:
+    budget = CallBudget()
+    budget.pause_reads(20 * S)
+    budget.pause_reads(15 * S)
+    assert budget.ask(Lane.READ, 10 * S) == 10 * S
+    assert [budget.ask(Lane.LOOK, 10 * S) for _ in range(2)] == [0, 2_625_000_000]
+    assert budget.ask(Lane.CLOSE, 10 * S) == 0
+    assert budget.ask(Lane.READ, 20 * S) == 0
+
+
+@pytest.mark.parametrize(
+    ("lane", "most"), [(Lane.READ, 60), (Lane.LOOK, 47), (Lane.ORDER, 132), (Lane.CLOSE, 153), (Lane.BARS, 50)]
+)
+def test_takes_back_a_call_that_never_left(lane: Lane, most: int) -> None:
+    budget = CallBudget()
+    assert granted(budget, lane, [S] * 200) == most
+    assert budget.ask(lane, S) > 0
+    for _ in range(2):
+        budget.give_back(lane, S)
+    assert budget.ask(lane, S) == 0
+
+
+def test_takes_nothing_back_that_is_not_counted_any_more() -> None:
+    budget = CallBudget()
+    granted(budget, Lane.READ, [S] * 60)
+    budget.give_back(Lane.READ, 2 * S)
+    assert budget.ask(Lane.READ, S) == 63 * S
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Lane)), st.integers(0, 2 * S), st.booleans()), max_size=400))
+def test_makes_no_call_wait_longer_than_it_should(calls: list[tuple[Lane, int, bool]]) -> None:
+    budget, now_ns = CallBudget(), S
+    sent: list[int] = []
+    for lane, gap_ns, is_sent in calls:
         now_ns += gap_ns
         wait_ns = budget.ask(lane, now_ns)
-        assert 0 <= wait_ns <= 63 * S
-        if lane not in (Lane.READ, Lane.BARS):
-            assert wait_ns <= S
-        if wait_ns == 0 and lane is Lane.READ:
-            granted.append(now_ns)
-        assert len([at for at in granted if at > now_ns - 60 * S]) <= 14
+        assert 0 <= wait_ns <= {Lane.LOOK: 2_625_000_000, Lane.CLOSE: S, Lane.AUTH: S}.get(lane, 63 * S)
+        count = 2 if lane is Lane.LOOK else 1
+        if wait_ns == 0 and not is_sent:
+            for _ in range(count):
+                budget.give_back(lane, now_ns)
+        elif wait_ns == 0 and lane not in (Lane.BARS, Lane.CLOSE, Lane.AUTH):
+            sent += [now_ns] * count
+        assert len([at for at in sent if at > now_ns - 60 * S]) <= 180

@@ -5,13 +5,15 @@ from collections.abc import Mapping
 
 import pytest
 
-from risk_manager.venues.projectx.errors import NotSent
+from risk_manager.venues.projectx.errors import Lost, NotSent
 from risk_manager.venues.projectx.http import Reply
 from risk_manager.venues.projectx.limits import CallBudget, Lane
 from risk_manager.venues.projectx.problems import Problems
 from risk_manager.venues.projectx.rest import CALLS_AT_ONCE, RestClient
-from risk_manager.venues.projectx.venue_time import VenueTime
+from risk_manager.venues.projectx.venue_time import SECOND_NS, VenueTime
 from tests.venues.projectx.fake_gateway import FakeClock, settings
+
+MS = 1_000_000
 
 
 class SlowGateway:
@@ -58,23 +60,122 @@ async def test_a_hundred_cancels_share_a_few_connections_and_a_close_waits_for_n
     assert [answer.status for answer in answers] == [200] * 101
 
 
-async def test_a_cancel_gives_up_waiting_for_the_budget_before_it_is_asked_for_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    clock, gateway, budget = FakeClock(), SlowGateway(), CallBudget()
-    gateway.open.set()
-    rest = client(gateway, clock, budget)
-    slept: list[float] = []
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    """Sleeping moves it instead of waiting."""
+    clock, sleep = FakeClock(), asyncio.sleep
 
     async def skip(delay: float) -> None:
-        slept.append(delay)
         clock.advance(delay)
+        await sleep(0)
 
-    while budget.ask(Lane.ORDER, clock.now_ns()) == 0:
-        budget.refused(Lane.ORDER)
-    for _ in range(4):
-        budget.refused(Lane.ORDER)
     monkeypatch.setattr(asyncio, "sleep", skip)
+    return clock
+
+
+class Unreachable:
+    """A transport whose calls fail as told until they are to be answered."""
+
+    def __init__(self, error: NotSent | Lost | None, status: int = 200) -> None:
+        self.error = error
+        self.status = status
+        self.calls: list[str] = []
+
+    async def request(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
+        self.calls.append(url.rpartition("/")[2])
+        if self.error is not None:
+            raise self.error
+        return Reply(self.status, b'{"success":true,"errorCode":0}', None, None)
+
+    async def open_hub(self, url: str, token: str) -> object:
+        raise AssertionError
+
+    async def close(self) -> None:
+        return
+
+
+async def failing(rest: RestClient, path: str, lane: Lane, times: int) -> None:
+    for _ in range(times):
+        with pytest.raises((NotSent, Lost)):
+            await rest.post(path, {}, lane=lane, token="t")
+
+
+async def test_a_cancel_gives_up_waiting_for_the_budget_before_it_is_asked_for_again(clock: FakeClock) -> None:
+    gateway, budget = SlowGateway(), CallBudget()
+    gateway.open.set()
+    rest = client(gateway, clock, budget)
+    while budget.ask(Lane.ORDER, clock.now_ns()) == 0:
+        pass
+    begun_ns = clock.now_ns()
     with pytest.raises(NotSent, match="budget is used up"):
         await rest.post("/c", {}, lane=Lane.ORDER, token="t")
-    assert slept == [5.0]
+    assert clock.now_ns() - begun_ns == 5 * SECOND_NS
+
+
+async def test_a_read_beyond_the_budget_is_left_out_at_once(clock: FakeClock) -> None:
+    budget = CallBudget()
+    while budget.ask(Lane.READ, clock.now_ns()) == 0:
+        pass
+    begun_ns = clock.now_ns()
+    await failing(client(SlowGateway(), clock, budget), "/r", Lane.READ, 1)
+    assert clock.now_ns() == begun_ns
+
+
+@pytest.mark.parametrize(("error", "left"), [(NotSent("refused"), 152), (Lost("no answer"), 92)])
+async def test_only_a_call_that_may_have_been_received_is_counted(
+    clock: FakeClock, error: NotSent | Lost, left: int
+) -> None:
+    budget = CallBudget()
+    await failing(client(Unreachable(error), clock, budget), "/r", Lane.READ, 60)  # type: ignore[arg-type]
+    asked_ns = clock.now_ns()
+    closes = 0
+    while budget.ask(Lane.CLOSE, asked_ns) == 0:
+        closes += 1
+    assert closes == left + 1  # and one beyond the share
+
+
+async def test_sends_one_cancel_a_second_while_nothing_is_answered_and_all_of_them_afterwards(clock: FakeClock) -> None:
+    gateway = Unreachable(Lost("no answer"))
+    rest = client(gateway, clock)  # type: ignore[arg-type]
+    begun_ns = clock.now_ns()
+    await failing(rest, "/c", Lane.ORDER, 2)
+    assert clock.now_ns() == begun_ns
+    await failing(rest, "/c", Lane.ORDER, 4)
+    assert clock.now_ns() == begun_ns + 3 * SECOND_NS
+    await failing(rest, "/p", Lane.CLOSE, 3)
+    assert clock.now_ns() == begun_ns + 3 * SECOND_NS, "a close is never kept waiting"
+    gateway.error = None
+    for _ in range(5):
+        await rest.post("/c", {}, lane=Lane.ORDER, token="t")
+    assert clock.now_ns() == begun_ns + 4 * SECOND_NS
+
+
+async def test_sends_one_cancel_a_second_while_the_venue_says_429(clock: FakeClock) -> None:
+    gateway = Unreachable(None, status=429)
+    rest = client(gateway, clock)  # type: ignore[arg-type]
+    begun_ns = clock.now_ns()
+    for _ in range(5):
+        await rest.post("/c", {}, lane=Lane.ORDER, token="t")
+    assert clock.now_ns() == begun_ns + 3 * SECOND_NS
+    gateway.status = 200
+    for _ in range(5):
+        await rest.post("/c", {}, lane=Lane.ORDER, token="t")
+    assert clock.now_ns() == begun_ns + 4 * SECOND_NS
+
+
+async def test_looks_at_accounts_in_turn_and_waits_for_each_only_once(clock: FakeClock) -> None:
+    budget = CallBudget()
+    rest = client(SlowGateway(), clock, budget)
+    while budget.ask(Lane.ORDER, clock.now_ns()) == 0:
+        pass
+    begun_ns = clock.now_ns()
+    seen: list[tuple[str, int]] = []
+
+    async def look(account_id: str) -> None:
+        granted_ns = await rest.look(account_id)
+        seen.append((account_id, (granted_ns - begun_ns) // MS))
+
+    looks = [asyncio.create_task(look(account_id)) for account_id in ("1", "2", "3", "2")]
+    found = await asyncio.gather(*looks, return_exceptions=True)
+    assert seen == [("1", 0), ("2", 2625), ("3", 5250)]
+    assert isinstance(found[3], NotSent)

@@ -408,16 +408,31 @@ async def test_reads_twice_where_a_kept_connection_has_gone_stale() -> None:
     assert (await desk.venue.snapshot(ACCOUNT, full=False)).positions == ()
 
 
-async def test_stops_reading_after_a_429_but_never_closing() -> None:
-    desk = Desk(read_wait_max_s=0.001)
+async def test_reads_only_what_is_needed_to_act_after_a_429_and_closes_as_ever() -> None:
+    desk = Desk()
     await desk.venue.snapshot(ACCOUNT, full=False)
     desk.gateway.answers[POSITIONS] = 429
     await desk.venue.snapshot(ACCOUNT, full=False)
     desk.gateway.answers |= {POSITIONS: ok(positions=[]), "/api/Position/closeContract": ok()}
-    assert (await desk.venue.snapshot(ACCOUNT, full=False)).positions is None
+    desk.clock.advance(3)
+    taken = await desk.venue.snapshot(ACCOUNT, full=True)
+    assert (taken.positions, taken.orders, taken.account, taken.fills) == ((), (), None, None)
     assert isinstance(await desk.venue.execute(ACCOUNT, ClosePosition("a", "i", ES)), ActionAccepted)
     desk.clock.advance(15)
-    assert (await desk.venue.snapshot(ACCOUNT, full=False)).positions == ()
+    assert (await desk.venue.snapshot(ACCOUNT, full=True)).fills == ()
+
+
+async def test_sends_no_cancels_with_a_token_that_was_refused_but_lets_a_close_try_it() -> None:
+    desk = Desk()
+    desk.gateway.answers["/api/Auth/loginKey"] = [ok(token="token-1"), refused(99)]
+    desk.gateway.answers["/api/Order/cancel"] = [401, ok()]
+    desk.gateway.answers["/api/Position/closeContract"] = ok()
+    for _ in range(3):
+        assert isinstance(await desk.venue.execute(ACCOUNT, CancelOrder("a", "i", ES, "7")), ActionRejected)
+    assert desk.gateway.paths().count("/api/Order/cancel") == 1
+    # Its answer shows that the token is good after all.
+    assert isinstance(await desk.venue.execute(ACCOUNT, ClosePosition("b", "i", ES)), ActionAccepted)
+    assert isinstance(await desk.venue.execute(ACCOUNT, CancelOrder("c", "i", ES, "7")), ActionAccepted)
 
 
 async def test_lists_accounts_or_says_why_not() -> None:
@@ -517,7 +532,7 @@ async def test_does_not_send_what_it_cannot_write(account_id: str, action: Actio
         ([refused(2)], Refusal.NOT_FOUND, 1),
         ([429], Refusal.RATE_LIMITED, 1),
         ([401, ok()], "accepted", 2),
-        ([401, 401], "unknown", 2),
+        ([401, 401], Refusal.OTHER, 2),
         ([401, NotSent("no connection")], Refusal.OTHER, 2),
     ],
 )

@@ -20,6 +20,8 @@ _LIFE_DEFAULT_NS = 24 * 3600 * SECOND_NS
 _RENEW_AT_PERCENT = 75
 _YOUNG_NS = 60 * SECOND_NS
 _BACKOFF_MAX_NS = 30 * SECOND_NS
+_UNREACHED_MAX_NS = 2 * SECOND_NS
+"""As long as nobody answers, nobody is bothered; and without a token nothing is seen when they are back."""
 
 _LOGIN_ERRORS = {
     1: "user not found",
@@ -87,6 +89,11 @@ class Auth:
         if self._young_rejections > 1:
             self._retry_ns = max(self._retry_ns, now_ns + _backoff_ns(self._young_rejections - 1))
 
+    def accepted(self, token: str) -> None:
+        """The venue has answered to this token: it was refused by mistake, if at all."""
+        if token == self._token:
+            self._is_stale = False
+
     async def keep(self) -> NoReturn:
         """Keep a token at hand: renew at three quarters of its life, and log in again for as long as that fails."""
         while True:
@@ -134,7 +141,7 @@ class Auth:
         try:
             answer = await self._rest.post("/api/Auth/loginKey", payload, lane=Lane.AUTH, token=None)
         except (NotSent, Lost) as error:
-            self._login_failed(str(error))
+            self._login_failed(str(error), most_ns=_UNREACHED_MAX_NS)
             return
         envelope = answer.envelope()
         token = envelope.get("token") if envelope is not None and _is_success(envelope) else None
@@ -149,12 +156,12 @@ class Auth:
         self._token, self._is_stale, self._issued_ns = token, False, now_ns
         self._renew_ns = now_ns + _life_ns(token, answer.at_ns, now_ns) * _RENEW_AT_PERCENT // 100
 
-    def _login_failed(self, reason: str) -> None:
+    def _login_failed(self, reason: str, most_ns: int = _BACKOFF_MAX_NS) -> None:
         self._login_failures += 1
         self._reason = f"login failed: {reason}"
         self._problems.note("login_failed", reason)
         now_ns = self._clock.now_ns()
-        self._retry_ns = now_ns + _backoff_ns(self._login_failures)
+        self._retry_ns = now_ns + min(most_ns, _backoff_ns(self._login_failures))
         if self._token is not None and not self._is_stale:
             self._renew_ns = max(self._renew_ns, self._retry_ns)
         else:

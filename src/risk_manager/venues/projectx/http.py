@@ -58,8 +58,12 @@ class HttpClient:
         origin, target = _place(url)
         message = _message(f"{method} {target}", headers, body)
         connection = self._take_idle(origin) or await self._connect(origin)
+        begun_s = asyncio.get_running_loop().time()
         try:
             reply = await connection.exchange(message, self._total_s)
+        except Lost:
+            self._drop_idle(origin, begun_s)
+            raise
         finally:
             # Only a connection that is done with its answer may serve the next request.
             if not connection.is_idle:
@@ -86,6 +90,14 @@ class HttpClient:
                 return connection
             connection.abort()
         return None
+
+    def _drop_idle(self, origin: Origin, since_s: float) -> None:
+        """Give up what has been idle since then: a path that forgot one connection has most likely forgotten them all,
+        and each would cost the next request its whole patience."""
+        waiting = self._idle.get(origin, [])
+        for connection in [each for each in waiting if each.idle_since_s <= since_s]:
+            waiting.remove(connection)
+            connection.abort()
 
     async def _connect(self, origin: Origin) -> "_Connection":
         scheme, host, port = origin

@@ -1,7 +1,8 @@
 """Our share of the venue's call budget: 200 calls in 60 s for everything, 50 in 30 s for bars.
 
 How the venue measures its window is not documented, so ours is a sliding one, 5 % longer, and counts a call from the
-moment it is granted. Pure: time comes in as an argument and waits go out as a number.
+moment it is granted, whatever its answer; only one that certainly never left is taken back. Pure: time comes in as an
+argument and waits go out as a number.
 """
 
 from collections import deque
@@ -9,30 +10,36 @@ from enum import Enum
 
 _SECOND_NS = 1_000_000_000
 _MARGIN_PERCENT = 105
+_LOOK_EVERY_MS = 2_500
+_LOOK_CALLS = 2
+"""A look at an account is two calls, for positions and for orders."""
+_LOOKS_CALLS = 60_000 // _LOOK_EVERY_MS * _LOOK_CALLS
 
 
 class Lane(Enum):
-    """What a call is for. Everything but READ and BARS is enforcement, or a login it depends on."""
+    """What a call is for. A LOOK is two calls that are granted together; ORDER, CLOSE and AUTH are enforcement."""
 
+    PING = "ping"
     READ = "read"
+    LOOK = "look"
     BARS = "bars"
     AUTH = "auth"
     ORDER = "order"
     CLOSE = "close"
 
 
-_PACING_NS = {Lane.AUTH: _SECOND_NS, Lane.ORDER: _SECOND_NS, Lane.CLOSE: _SECOND_NS // 4}
-"""How often a lane may call although our own count says the window is full: the venue decides then, not our count."""
-_PACING_MOST_NS = {Lane.AUTH: 16 * _SECOND_NS, Lane.ORDER: 16 * _SECOND_NS, Lane.CLOSE: _SECOND_NS}
+_PACING_NS = {Lane.AUTH: _SECOND_NS, Lane.CLOSE: _SECOND_NS // 4}
+"""How often a lane may call although our own count says its share is used up: the venue decides then, not our count."""
+_PACING_MOST_NS = {Lane.AUTH: 16 * _SECOND_NS, Lane.CLOSE: _SECOND_NS}
 """The same while the venue's count agrees with ours: what it refuses then only uses up the next window."""
 
 
 class _Window:
     """The calls of a sliding window."""
 
-    def __init__(self, calls: int, seconds: int) -> None:
+    def __init__(self, calls: int, length_ms: int) -> None:
         self.calls = calls
-        self._length_ns = seconds * _SECOND_NS * _MARGIN_PERCENT // 100
+        self._length_ns = length_ms * 1_000_000 * _MARGIN_PERCENT // 100
         self._stamps: deque[int] = deque()
 
     def wait_ns(self, now_ns: int, most: int | None = None) -> int:
@@ -46,46 +53,55 @@ class _Window:
     def add(self, now_ns: int) -> None:
         self._stamps.append(now_ns)
 
-    def __len__(self) -> int:
-        return len(self._stamps)
+    def remove(self, at_ns: int) -> bool:
+        """Take a call back; False if there is none of that instant."""
+        if at_ns not in self._stamps:
+            return False
+        self._stamps.remove(at_ns)
+        return True
 
 
 class CallBudget:
     """Who may call now.
 
-    Reads take at most `read_calls` of the window and never its last `reserve`, and stop while the venue says 429.
-    Enforcement uses the whole window; if that is full it waits for the next slot, but no longer than its lane's pacing,
-    which doubles with every refusal until there is a slot again.
+    A part is for looks alone: one in 2.5 s, whatever else goes on, that neither polling nor enforcement can use up, and
+    that goes on while the venue says 429. The rest is shared, and who can wait longest stops first: pings when half of
+    `read_calls` are used, reads at all of them, then further looks, then orders; at a 429 all but enforcement. What is
+    left is for closes and logins. If that is used up too these wait for the next slot, but no longer than their lane's
+    pacing, which doubles with every refusal until there is a slot again.
     """
 
-    def __init__(self, *, calls: int = 200, read_calls: int = 140, reserve: int = 20) -> None:
-        self._all = _Window(calls, 60)
-        self._reads = _Window(read_calls, 60)
-        self._bars = _Window(50, 30)
-        self._shared = calls - reserve
+    def __init__(self, *, calls: int = 200, read_calls: int = 60) -> None:
+        self._looks = _Window(_LOOK_CALLS, _LOOK_EVERY_MS)
+        self._rest = _Window(calls - _LOOKS_CALLS, 60_000)
+        self._bars = _Window(50, 30_000)
+        left = self._rest.calls
+        self._most = {Lane.PING: read_calls // 2, Lane.READ: read_calls, Lane.LOOK: left - 60, Lane.ORDER: left - 20}
         self._reads_resume_ns = 0
         self._beyond_ns = dict.fromkeys(_PACING_NS, 0)
         self._pacing_ns = dict(_PACING_NS)
 
     def ask(self, lane: Lane, now_ns: int) -> int:
-        """0: go, the call is counted. Above 0: nanoseconds to wait before asking again."""
+        """0: go, the call (the two of a look) is counted. Above 0: nanoseconds to wait before asking again."""
+        match lane:
+            case Lane.BARS:
+                return _grant(self._bars.wait_ns(now_ns), now_ns, self._bars)
+            case Lane.PING | Lane.READ:
+                return self._ask_to_read(lane, 1, now_ns)
+            case Lane.LOOK:
+                wait_ns = _grant(self._looks.wait_ns(now_ns, 1), now_ns, *_LOOK_CALLS * (self._looks,))
+                return wait_ns and min(wait_ns, self._ask_to_read(lane, _LOOK_CALLS, now_ns))
+            case Lane.ORDER:
+                return _grant(self._rest.wait_ns(now_ns, self._most[lane]), now_ns, self._rest)
+            case Lane.AUTH | Lane.CLOSE:
+                return _grant(self._wait_beyond_ns(lane, now_ns), now_ns, self._rest)
+
+    def give_back(self, lane: Lane, at_ns: int) -> None:
+        """Take back one call that was granted at `at_ns`: it certainly never left."""
         if lane is Lane.BARS:
-            return self._grant(self._bars.wait_ns(now_ns), now_ns, self._bars)
-        if lane is Lane.READ:
-            waits = (
-                self._reads_resume_ns - now_ns,
-                self._reads.wait_ns(now_ns),
-                self._all.wait_ns(now_ns, self._shared),
-            )
-            return self._grant(max(0, *waits), now_ns, self._reads, self._all)
-        wait = self._all.wait_ns(now_ns)
-        if wait == 0:
-            self._pacing_ns[lane] = _PACING_NS[lane]
-        else:
-            wait = max(0, min(wait, self._beyond_ns[lane] + self._pacing_ns[lane] - now_ns))
-            if wait == 0:
-                self._beyond_ns[lane] = now_ns
-        return self._grant(wait, now_ns, self._all)
+            self._bars.remove(at_ns)
+        elif lane is not Lane.LOOK or not self._looks.remove(at_ns):
+            self._rest.remove(at_ns)
 
     def refused(self, lane: Lane) -> None:
         """Note that the venue has refused a call of the lane as one too many."""
@@ -93,17 +109,26 @@ class CallBudget:
             self._pacing_ns[lane] = min(2 * self._pacing_ns[lane], _PACING_MOST_NS[lane])
 
     def pause_reads(self, until_ns: int) -> None:
-        """Let no read through before `until_ns`; an earlier pause is never shortened."""
+        """Let no reads but looks through before `until_ns`; an earlier pause is never shortened."""
         self._reads_resume_ns = max(self._reads_resume_ns, until_ns)
 
-    def used(self, now_ns: int) -> int:
-        """Calls of any kind but bars in the window now."""
-        self._all.wait_ns(now_ns)
-        return len(self._all)
+    def _ask_to_read(self, lane: Lane, calls: int, now_ns: int) -> int:
+        wait_ns = max(self._reads_resume_ns - now_ns, self._rest.wait_ns(now_ns, self._most[lane] - calls + 1))
+        return _grant(max(0, wait_ns), now_ns, *calls * (self._rest,))
 
-    @staticmethod
-    def _grant(wait_ns: int, now_ns: int, *windows: _Window) -> int:
+    def _wait_beyond_ns(self, lane: Lane, now_ns: int) -> int:
+        wait_ns = self._rest.wait_ns(now_ns)
         if wait_ns == 0:
-            for window in windows:
-                window.add(now_ns)
+            self._pacing_ns[lane] = _PACING_NS[lane]
+            return 0
+        wait_ns = max(0, min(wait_ns, self._beyond_ns[lane] + self._pacing_ns[lane] - now_ns))
+        if wait_ns == 0:
+            self._beyond_ns[lane] = now_ns
         return wait_ns
+
+
+def _grant(wait_ns: int, now_ns: int, *windows: _Window) -> int:
+    if wait_ns == 0:
+        for window in windows:
+            window.add(now_ns)
+    return wait_ns

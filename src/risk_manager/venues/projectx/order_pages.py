@@ -23,8 +23,8 @@ class OrderPages:
         self._sizes = _SIZES
         self._counts_pages = False
 
-    async def read(self, account_id: str) -> Envelope:
-        """An answer that holds all working and suspended orders.
+    async def read(self, account_id: str, granted_ns: int | None = None) -> Envelope:
+        """An answer that holds all working and suspended orders; the first call is part of the look of `granted_ns`.
 
         A deployment without the query is asked the old way, which hides the suspended ones.
 
@@ -32,17 +32,20 @@ class OrderPages:
             ReadFailed: the venue refused, or the list was not complete.
             NotSent, Lost: it was not reached, or did not answer.
         """
-        first = await self._first(account_id) if self._has_query else None
-        if first is None:
-            return await self._gateway.read("/api/Order/searchOpen", {"accountId": int(account_id)})
-        return await self._completed(account_id, first)
+        if self._has_query:
+            first = await self._first(account_id, granted_ns)
+            if first is not None:
+                return await self._completed(account_id, first)
+            granted_ns = None
+        return await self._gateway.read("/api/Order/searchOpen", {"accountId": int(account_id)}, granted_ns=granted_ns)
 
-    async def _first(self, account_id: str) -> Envelope | None:
+    async def _first(self, account_id: str, granted_ns: int | None) -> Envelope | None:
         """The first page, as large as the venue lets it be; None where the query is unknown."""
         while True:
             try:
-                return await self._page(account_id, 0)
+                return await self._page(account_id, 0, granted_ns)
             except ReadFailed as error:
+                granted_ns = None
                 if error.status == 404:
                     self._problems.note("no_order_query", f"{_QUERY} is unknown here; suspended orders stay hidden")
                     self._has_query = False
@@ -72,7 +75,7 @@ class OrderPages:
             raise ReadFailed(f"{_QUERY}: {len(found)} of {total} orders", status=200)
         return Envelope(page.fields | {"orders": list(found.values())}, page.at_ns)
 
-    async def _page(self, account_id: str, offset: int) -> Envelope:
+    async def _page(self, account_id: str, offset: int, granted_ns: int | None = None) -> Envelope:
         query = {
             "filter": {"accountId": int(account_id), "statuses": _WORKING_STATUSES},
             "pageSize": self._sizes[0],
@@ -81,7 +84,8 @@ class OrderPages:
             "includeTotalCount": True,
         }
         # The first page is had without naming it, whatever number it has.
-        return await self._gateway.read(_QUERY, query | ({"pageOffset": offset} if offset else {}))
+        query |= {"pageOffset": offset} if offset else {}
+        return await self._gateway.read(_QUERY, query, granted_ns=granted_ns)
 
     def _total(self, page: Envelope) -> int:
         """How many orders there are by the venue's own count; without one, a page that is not full is all."""

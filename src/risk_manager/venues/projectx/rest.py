@@ -23,11 +23,14 @@ OnLink = Callable[[Link, bool, str], None]
 _FAILURES_TO_DOWN = 2
 _PAUSE_DEFAULT_S = 15.0
 _PAUSE_MAX_S = 60.0
-_ORDER_WAIT_MAX_NS = 5 * SECOND_NS
+_WAIT_MAX_NS = 5 * SECOND_NS
 """Who asked gives an answer up for lost after ten seconds, and would then ask for the same again behind the first."""
+_TRIALS_NS = {Lane.ORDER: SECOND_NS, Lane.LOOK: 2 * SECOND_NS}
+"""Between two calls of a lane while nothing is answered, or orders with 429: they only find out whether it still is."""
+_SLEEP_MAX_NS = SECOND_NS
 
 CALLS_AT_ONCE = 16
-"""Calls under way at one time, each on a connection of its own."""
+"""Calls of a lane under way at one time, each on a connection of its own."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -61,66 +64,111 @@ class RestClient:
     ) -> None:
         self._budget = budget or CallBudget()
         self._base = settings.api_url.rstrip("/")
-        self._read_wait_max_ns = round(settings.read_wait_max_s * SECOND_NS)
         self._transport = transport
         self._clock = clock
         self._time = time
         self._problems = problems
         self._on_link = on_link
         self._failures = 0
-        self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
+        self._is_limited = False
+        self._trial_ns = dict.fromkeys(_TRIALS_NS, 0)
+        self._slots = {lane: asyncio.Semaphore(CALLS_AT_ONCE) for lane in (Lane.READ, Lane.BARS, Lane.ORDER)}
+        self._look_turn = asyncio.Lock()
+        self._looking: set[str] = set()
 
-    async def post(self, path: str, payload: Mapping[str, Any] | None, *, lane: Lane, token: str | None) -> Answer:
-        """Send one request when the budget lets it go.
+    async def look(self, account_id: str) -> int:
+        """Wait, behind who came first, until positions and orders of an account may be read; the instant of the grant.
 
         Raises:
-            NotSent: it never left, for want of a connection or (reads only) of budget.
+            NotSent: the same is waited for already.
+        """
+        if account_id in self._looking:
+            raise NotSent("the account is about to be read already")
+        self._looking.add(account_id)
+        try:
+            async with self._look_turn:
+                return await self._wait_for_budget(Lane.LOOK, 0)
+        finally:
+            self._looking.discard(account_id)
+
+    async def post(
+        self,
+        path: str,
+        payload: Mapping[str, Any] | None,
+        *,
+        lane: Lane,
+        token: str | None,
+        granted_ns: int | None = None,
+    ) -> Answer:
+        """Send one request when the budget lets it go, at once with `granted_ns` of a look.
+
+        Raises:
+            NotSent: it never left, for want of a connection or of budget.
             Lost: it may have been received.
         """
-        await self._wait_for_budget(lane)
+        asked_ns = self._clock.now_ns()
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         body = b"" if payload is None else wire.encode_body(payload)
-        try:
-            # Hundreds of cancels at once would each open a connection of their own, and none of them in time. What
-            # closes a position, or lets us in, never queues behind them.
-            async with nullcontext() if lane in (Lane.CLOSE, Lane.AUTH) else self._slots:
+        # Hundreds of cancels at once would each open a connection of their own, and none of them in time. What closes
+        # a position, lets us in or lets us see never queues behind them.
+        async with self._slots.get(lane) or nullcontext():
+            if granted_ns is None:
+                granted_ns = await self._wait_for_budget(lane, asked_ns)
+            try:
                 reply = await self._transport.request("POST", self._base + path, headers=headers, body=body)
-        except (NotSent, Lost) as error:
-            self._failed(f"{path}: {error}")
-            raise
+            except (NotSent, Lost) as error:
+                self._not_received(error, lane, granted_ns)
+                self._failed(f"{path}: {error}")
+                raise
         return self._received(path, reply, lane, is_authorized=token is not None)
 
     async def ping(self) -> None:
         """Touch the gateway so that a connection stays open. Failures are only counted."""
-        if self._budget.ask(Lane.READ, self._clock.now_ns()) > 0:
+        now_ns = self._clock.now_ns()
+        if self._budget.ask(Lane.PING, now_ns) > 0:
             return
         try:
             reply = await self._transport.request("GET", f"{self._base}/api/Status/ping", headers={}, body=b"")
         except (NotSent, Lost) as error:
+            self._not_received(error, Lane.PING, now_ns)
             self._problems.note("ping_failed", str(error))
         else:
             self._time.observe(parse_http_date_ns(reply.date), self._clock.now_ns())
 
-    async def _wait_for_budget(self, lane: Lane) -> None:
-        waited_ns = 0
-        while (wait_ns := self._budget.ask(lane, self._clock.now_ns())) > 0:
-            if lane in (Lane.READ, Lane.BARS) and waited_ns + wait_ns > self._read_wait_max_ns:
+    async def _wait_for_budget(self, lane: Lane, asked_ns: int) -> int:
+        """The instant at which the budget lets a call go; `asked_ns` is when it was wanted."""
+        while (wait_ns := self._ask(lane, now_ns := self._clock.now_ns())) > 0:
+            if lane in (Lane.READ, Lane.BARS):
                 self._problems.note("read_over_budget", f"next slot in {wait_ns / SECOND_NS:.1f} s")
                 raise NotSent("the call budget for reads is used up")
             if lane is Lane.ORDER:
-                wait_ns = min(wait_ns, _ORDER_WAIT_MAX_NS - waited_ns)
+                wait_ns = min(wait_ns, asked_ns + _WAIT_MAX_NS - now_ns)
                 if wait_ns <= 0:
                     raise NotSent("the call budget is used up")
-            waited_ns += wait_ns
-            await asyncio.sleep(wait_ns / SECOND_NS)
+            await asyncio.sleep(min(wait_ns, _SLEEP_MAX_NS) / SECOND_NS)
+        return now_ns
+
+    def _ask(self, lane: Lane, now_ns: int) -> int:
+        is_trial = self._failures >= _FAILURES_TO_DOWN or (self._is_limited and lane is Lane.ORDER)
+        if lane not in _TRIALS_NS or not is_trial:
+            return self._budget.ask(lane, now_ns)
+        wait_ns = max(0, self._trial_ns[lane] - now_ns) or self._budget.ask(lane, now_ns)
+        if wait_ns == 0:
+            self._trial_ns[lane] = now_ns + _TRIALS_NS[lane]
+        return wait_ns
+
+    def _not_received(self, error: NotSent | Lost, lane: Lane, granted_ns: int) -> None:
+        if isinstance(error, NotSent):
+            self._budget.give_back(lane, granted_ns)
 
     def _received(self, path: str, reply: Reply, lane: Lane, *, is_authorized: bool) -> Answer:
         now_ns = self._clock.now_ns()
         at_ns = parse_http_date_ns(reply.date)
         self._time.observe(at_ns, now_ns)
-        if reply.status == 429:
+        self._is_limited = reply.status == 429
+        if self._is_limited:
             self._problems.note("rate_limited", path)
             self._budget.refused(lane)
             self._budget.pause_reads(now_ns + round(_pause_s(reply.retry_after) * SECOND_NS))

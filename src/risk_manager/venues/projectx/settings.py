@@ -38,7 +38,6 @@ class ProjectXSettings:
         instruments: product roots to quote besides what the accounts hold (`ES`, or the venue's own `EP`).
         live: ask for the live contract listing; False for every simulated account, funded ones included.
         clock_lead_max_s: venue stamps further ahead of the venue's own HTTP Date are pulled back to it and counted.
-        read_wait_max_s: how long a read may wait for its share of the call budget.
         warm_connections: REST connections kept open so that a flatten needs no new TLS handshake; 0 for none.
         catalogue_s: how often the contract listing is read again.
 
@@ -55,7 +54,6 @@ class ProjectXSettings:
     instruments: tuple[str, ...] = ()
     live: bool = False
     clock_lead_max_s: float = 60.0
-    read_wait_max_s: float = 5.0
     warm_connections: int = 4
     warm_every_s: float = 25.0
     catalogue_s: float = 3600.0
@@ -68,7 +66,7 @@ class ProjectXSettings:
             if (fault := url_fault(getattr(self, name))) is not None
         ]
         faults += [f"{name}: must not be empty" for name in ("user_name", "api_key") if not getattr(self, name)]
-        seconds = ("clock_lead_max_s", "read_wait_max_s", "catalogue_s")
+        seconds = ("clock_lead_max_s", "catalogue_s")
         faults += [f"{name}: must be above 0" for name in seconds if not getattr(self, name) > 0]
         if faults:
             raise ValueError("; ".join(faults))

@@ -63,17 +63,20 @@ class SnapshotReader:
 
     async def read(self, account_id: str, *, full: bool) -> SnapshotTaken:
         """Positions and working orders, with `full` also the account record and the day's fills, oldest first."""
+        looked_ns = await self._part(lambda: self._gateway.look(account_id))
         requested_ns = self._clock.now_ns()
         since_ns = self._day_start_ns(self._time.now_ns(requested_ns))
         if since_ns != self._known_since_ns:
             self._known_since_ns, self._known_fills = since_ns, {}
-        positions, orders, account, fills, _ = await asyncio.gather(
-            self._part(lambda: self._read_positions(account_id)),
-            self._part(lambda: self._orders.read(account_id)),
-            self._part(self._read_account) if full else _nothing(),
-            self._part(lambda: self._read_fills(account_id, since_ns)) if full else _nothing(),
-            self._catalogue.load_once(),
-        )
+        positions = orders = account = fills = None
+        if looked_ns is not None:
+            positions, orders, account, fills, _ = await asyncio.gather(
+                self._part(lambda: self._read_positions(account_id, looked_ns)),
+                self._part(lambda: self._orders.read(account_id, looked_ns)),
+                self._part(self._read_account) if full else _nothing(),
+                self._part(lambda: self._read_fills(account_id, since_ns)) if full else _nothing(),
+                self._catalogue.load_once(),
+            )
         # Rows become values only here: the contracts they name may have arrived with the last of the answers.
         held = self._values(account_id, positions, "positions", self._position)
         working = self._values(account_id, orders, "orders", self._order)
@@ -107,15 +110,16 @@ class SnapshotReader:
         except BadRecord as error:
             raise ReadFailed(f"/api/Account/search: {error}", status=200) from None
 
-    async def _part(self, read: Callable[[], Awaitable[Envelope]]) -> Envelope | None:
+    async def _part[T](self, read: Callable[[], Awaitable[T]]) -> T | None:
         try:
             return await read()
         except ProjectXError as error:
             self._problems.note("snapshot_part_failed", str(error))
             return None
 
-    async def _read_positions(self, account_id: str) -> Envelope:
-        return await self._gateway.read("/api/Position/searchOpen", {"accountId": int(account_id)})
+    async def _read_positions(self, account_id: str, granted_ns: int) -> Envelope:
+        payload = {"accountId": int(account_id)}
+        return await self._gateway.read("/api/Position/searchOpen", payload, granted_ns=granted_ns)
 
     async def _read_account(self) -> Envelope:
         return await self._gateway.read("/api/Account/search", {"onlyActiveAccounts": True})
