@@ -76,7 +76,7 @@ class CallBudget:
         self._rest = _Window(calls - _LOOKS_CALLS, 60_000)
         self._bars = _Window(50, 30_000)
         left = self._rest.calls
-        self._most = {Lane.PING: read_calls // 2, Lane.READ: read_calls, Lane.LOOK: left - 60, Lane.ORDER: left - 20}
+        self._most = {Lane.PING: read_calls // 2, Lane.READ: read_calls, Lane.LOOK: left - 60, Lane.ORDER: left - 12}
         self._reads_resume_ns = 0
         self._beyond_ns = dict.fromkeys(_PACING_NS, 0)
         self._pacing_ns = dict(_PACING_NS)
