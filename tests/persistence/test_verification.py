@@ -189,6 +189,30 @@ def test_a_decision_offered_again_and_one_the_disk_refused_leave_the_chain_whole
     assert failed(verify(tmp_path)) == set()
 
 
+def test_a_disk_that_refuses_at_the_end_keeps_nobody_from_ending(tmp_path: Path) -> None:
+    store = Store(tmp_path, wait_ms=0)
+    for sequence in range(1, DECISIONS + 1):
+        store.commit(chain_link(sequence))
+    pages = store.connect().execute("PRAGMA page_count").fetchone()[0]
+    store.connect().execute(f"PRAGMA max_page_count = {pages}").fetchone()
+    store.finish()
+    store.finish()
+    assert verify(tmp_path).is_sound
+    store = Store(tmp_path, wait_ms=0)
+    assert store.recover(ACCOUNT_ID).sequence == DECISIONS
+    store.finish()
+    assert [check.passed for check in verify(tmp_path).checks] == [True] * 9
+
+
+def test_a_hash_that_cannot_be_written_is_missing_and_not_wrong(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    (tmp_path / f"{CLOSED_NAME}.new").mkdir()
+    store.finish()
+    found = verify(tmp_path)
+    assert found.is_sound
+    assert next(check for check in found.checks if check.name == "closed file").passed is None
+
+
 def test_seals_the_decisions_of_a_version_that_did_not(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as old:
         old.execute("PRAGMA journal_mode = WAL")

@@ -17,6 +17,7 @@ import msgspec
 
 from risk_manager.domain.lockout import Lockout, OnLock
 from risk_manager.persistence.seals import load_key
+from risk_manager.persistence.whole_file import sync_directory
 from risk_manager.persistence.writer import Writer
 from risk_manager.ports.latch import Latched, LatchUnavailable
 
@@ -154,13 +155,6 @@ class FileLatch:
 
     def _path(self, account_id: str) -> Path:
         return self._folder / f"{account_id}.latch"
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable, where the system can."""
-    if os.name == "posix":
-        with _opened(path, os.O_RDONLY) as descriptor:
-            os.fsync(descriptor)
 
 
 def _strictness(lockout: Lockout) -> tuple[bool, bool, int]:

@@ -18,8 +18,8 @@ from risk_manager.domain.decision import Decision
 from risk_manager.domain.fill import Fill
 from risk_manager.persistence.database import FILE_NAME, Damaged, Foreign
 from risk_manager.persistence.instance_lock import DirectoryInUse, InstanceLock
-from risk_manager.persistence.latch import sync_directory
 from risk_manager.persistence.sqlite_journal import can_be_opened
+from risk_manager.persistence.whole_file import sync_directory
 from risk_manager.ports.journal import JournalUnavailable, Record, Recovered, Story
 
 FOLDER = "quarantine"

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import msgspec
 
+from risk_manager.persistence.database import transaction
+from risk_manager.persistence.whole_file import write_whole
+
 KEY_NAME = "journal.key"
 CLOSED_NAME = "journal.closed"
 """Holds the keyed hash of the whole file while nobody has it open."""
@@ -84,15 +87,7 @@ def load_key(directory: Path) -> bytes:
             return key
         path.replace(path.with_suffix(".damaged"))
     key = os.urandom(KEY_BYTES)
-    partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, key)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    partial.replace(path)
+    write_whole(path, key)
     return key
 
 
@@ -152,9 +147,8 @@ class Seals:
         self._take_totals()
         if self._changed:
             # From the first moment on every total is there, so that a missing one has been taken away.
-            connection.execute("BEGIN IMMEDIATE")
-            self.write()
-            connection.execute("COMMIT")
+            with transaction(connection):
+                self.write()
             self.written()
         self._listen()
 
@@ -205,15 +199,13 @@ class Seals:
         """Seal, once and for all, the decisions of a version that did not."""
         if self._connection.execute("SELECT 1 FROM totals WHERE name = ?", (CHAIN,)).fetchone() is not None:
             return
-        execute, seal = self._connection.execute, FIRST
-        rows = execute(DECISIONS).fetchall()
-        execute("BEGIN IMMEDIATE")
-        for position, (rowid, _, *row) in enumerate(rows, start=1):
-            seal = seal_of(self._key, seal, position, tuple(row))
-            execute("UPDATE decisions SET rowid = ?, seal = ? WHERE rowid = ?", (position, seal, rowid))
-        signature = signature_of(self._key, CHAIN, Total(len(rows), seal))
-        execute("INSERT INTO totals VALUES (?, ?, ?, ?)", (CHAIN, len(rows), seal, signature))
-        execute("COMMIT")
+        seal, rows = FIRST, self._connection.execute(DECISIONS).fetchall()
+        with transaction(self._connection) as connection:
+            for position, (rowid, _, *row) in enumerate(rows, start=1):
+                seal = seal_of(self._key, seal, position, tuple(row))
+                connection.execute("UPDATE decisions SET rowid = ?, seal = ? WHERE rowid = ?", (position, seal, rowid))
+            signature = signature_of(self._key, CHAIN, Total(len(rows), seal))
+            connection.execute("INSERT INTO totals VALUES (?, ?, ?, ?)", (CHAIN, len(rows), seal, signature))
 
     def _take_totals(self) -> None:
         kept = {

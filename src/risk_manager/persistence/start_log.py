@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from risk_manager.persistence.whole_file import write_whole
+
 FILE_NAME = "starts.json"
 WITHIN_NS = 60_000_000_000
 _KEPT = 20
@@ -41,6 +43,4 @@ class StartLog:
 
     def _write(self, starts: list[int]) -> None:
         with suppress(OSError):
-            partial = self._path.with_suffix(".new")
-            partial.write_bytes(msgspec.json.encode(starts))
-            partial.replace(self._path)
+            write_whole(self._path, msgspec.json.encode(starts))

@@ -25,6 +25,7 @@ from risk_manager.persistence.anchor import Anchor, anchor_of
 from risk_manager.persistence.database import FILE_NAME, open_database, transaction
 from risk_manager.persistence.retention import newest_day, trim
 from risk_manager.persistence.seals import CLOSED_NAME, Seals, file_digest, load_key
+from risk_manager.persistence.whole_file import write_whole
 from risk_manager.ports.journal import JournalConflict, Record, Recovered, Story
 
 _encode = msgspec.json.Encoder().encode
@@ -84,16 +85,23 @@ class Store:
             connection.close()
 
     def finish(self) -> None:
-        """Close, with the end of the chain and the hash of the closed file written down."""
+        """Close, with the end of the chain and the hash of the closed file written down.
+
+        A disk that refuses that costs only what verifying can say; it has been told of with the commits.
+        """
         if self._connection is None:
             return
-        self._fold_all()
-        if self.seals.is_due:
-            with self._changing():
-                pass
-        self.close()
-        closed = self._directory / CLOSED_NAME
-        closed.write_bytes(file_digest(load_key(self._directory), self._directory / FILE_NAME))
+        try:
+            with suppress(sqlite3.Error, OSError, msgspec.MsgspecError):
+                self._fold_all()
+                if self.seals.is_due:
+                    with self._changing():
+                        pass
+        finally:
+            self.close()
+        with suppress(OSError):
+            digest = file_digest(load_key(self._directory), self._directory / FILE_NAME)
+            write_whole(self._directory / CLOSED_NAME, digest)
 
     def commit(self, decision: Decision) -> None:
         """Store a decision with everything it sets, releases, opens and closes, or nothing of it."""

@@ -30,7 +30,9 @@ def stories(
             _catch_up(connection)
             ids = [found for (found,) in connection.execute(_IDS, wanted)]
             told = {found: story_of(connection, found) for found in ids}
-    except (sqlite3.Error, OSError) as error:
+    except Unreadable:
+        raise
+    except Exception as error:  # a damaged file may hold anything, of any type
         raise Unreadable(f"the journal in {data} cannot be read: {error}") from error
     return {found: story for found, story in told.items() if story is not None}
 

@@ -4,13 +4,13 @@ The rules in force are written down in the data directory, in the trader's spell
 raised in the file while the guard is stopped waits like any other; the guard's memory decides, not the file alone.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from risk_manager.persistence.whole_file import write_whole
 from risk_manager.rules import RULES, OptionsInvalid, Rule, build_rules, class_of, options_of, tightened
 from risk_manager.rules import Waiting as Waiting
 
@@ -88,14 +88,9 @@ class RulesInForce:
     def _write(self) -> None:
         """Store the record whole or not at all; a disk that refuses costs only what waits over a restart."""
         record = _Record(self._since, {rule.name: options_of(rule) for rule in self.rules})
-        partial = self._file.with_suffix(".new")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
-                file.write(msgspec.json.format(msgspec.json.encode(record), indent=2))
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._file)
+            write_whole(self._file, msgspec.json.format(msgspec.json.encode(record), indent=2))
         except OSError as error:
             log.critical("rules in force not stored", file=str(self._file), error=str(error))
 
