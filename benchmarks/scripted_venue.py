@@ -1,7 +1,7 @@
 """A gateway that plays one scene again and again: open a position, let a quote break the limit, wait for the close.
 
 `python -m benchmarks.scripted_venue BREACHES CONTRACTS SEED` prints its port, then for each breach the nanoseconds from
-before the breaking frame is written until the close request of each contract has been read. One process, one clock.
+before the breaking frame is written until the close request of each contract has arrived. One process, one clock.
 """
 
 import asyncio
@@ -11,8 +11,9 @@ import time
 
 import msgspec
 
+from benchmarks import wire_protocol
 from benchmarks.machine import take_core
-from benchmarks.wire_protocol import HubLine, Request, invocation, listen
+from benchmarks.wire_protocol import HubLine, Request, invocation
 from risk_manager.domain.order import Side
 from risk_manager.simulator.catalog import PRODUCTS, front_contracts
 from risk_manager.simulator.records import MICRO_TICKS, BracketMode, SimAccount, SimContract, SimFill, SimPosition, Top
@@ -164,7 +165,7 @@ class ScriptedVenue:
         self._closed.clear()
         self._closes_ns = []
         frame = self._quote(self._first, BROKEN_TICKS)
-        self._broken_ns = time.perf_counter_ns()
+        self._broken_ns = time.time_ns()
         self._hubs["market"].write(frame)
         async with asyncio.timeout(_PATIENCE_S):
             await self._closed.wait()
@@ -180,11 +181,11 @@ async def serve(breaches: int, contracts: int, seed: int) -> None:
     """Print the port, play, print the scenes, and stay until standard input ends: the client leaves first."""
     names = [product.instrument.root for product in PRODUCTS][:contracts]
     venue = ScriptedVenue(front_contracts(time.time_ns(), names), seed)
-    server = await listen(venue, lambda port: print(port, flush=True))
+    serving = asyncio.create_task(wire_protocol.serve(venue, lambda port: print(port, flush=True)))
     scenes = await venue.play(breaches)
     print(msgspec.json.encode(scenes).decode(), flush=True)
     await asyncio.to_thread(sys.stdin.read)
-    server.close()
+    serving.cancel()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
-"""The least of a server that both ends of the gateway need: HTTP/1.1 requests and WebSocket messages on raw streams.
+"""The least of a server that both ends of the gateway need: HTTP/1.1 requests and WebSocket messages on raw sockets.
 
-Nothing stands between the socket and the clock: a request's time is taken where its bytes come out of the event loop.
+Where the kernel stamps what it receives (Linux), a request's time is that of its arrival on the socket; elsewhere it
+includes this process's own waking.
 """
 
 import asyncio
 import base64
 import hashlib
+import socket
+import struct
+import sys
 import time
 from collections.abc import Callable
 from email.utils import formatdate
@@ -17,9 +21,14 @@ _WEBSOCKET_KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 RECORD_END = b"\x1e"
 
+_READ_BYTES = 256 * 1024
+_SO_TIMESTAMPNS = 35
+"""Linux's number on every processor in common use (asm-generic/socket.h); Python has no name for it."""
+_TIMESPEC = struct.Struct("qq")
+
 
 class Request(msgspec.Struct, frozen=True):
-    """A whole HTTP request; `at_ns` is when its last bytes were read, by the machine's steady clock."""
+    """A whole HTTP request; `at_ns` is when its last bytes arrived, by the machine's wall clock."""
 
     method: str
     path: str
@@ -41,30 +50,43 @@ class Gateway(Protocol):
         """The client has invoked a hub method; the completion has been written."""
 
 
-class Line(asyncio.Protocol):
+class Line:
     """One TCP connection: REST calls, or a hub from the upgrade on."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, connection: socket.socket) -> None:
         self._gateway = gateway
+        self._connection = connection
         self._rest = b""
         self._hub: HubLine | None = None
-        self._transport: asyncio.Transport
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sys.platform == "linux":
+            connection.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        asyncio.get_running_loop().add_reader(connection, self._readable)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        at_ns = time.perf_counter_ns()
-        if self._hub is not None:
+    def _readable(self) -> None:
+        try:
+            data, at_ns = _receive(self._connection)
+        except ConnectionError:
+            data, at_ns = b"", 0
+        if not data:
+            self._close()
+        elif self._hub is not None:
             self._hub.feed(data)
-            return
+        else:
+            self._requested(data, at_ns)
+
+    def _requested(self, data: bytes, at_ns: int) -> None:
         self._rest += data
         while (request := self._next(at_ns)) is not None:
             if request.headers.get("upgrade", "").lower() == "websocket":
                 self._upgrade(request)
                 return
-            self._transport.write(_response(self._gateway.answer(request)))
+            self._connection.sendall(_response(self._gateway.answer(request)))
+
+    def _close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._connection)
+        self._connection.close()
 
     def _next(self, at_ns: int) -> Request | None:
         head, found, rest = self._rest.partition(b"\r\n\r\n")
@@ -84,9 +106,9 @@ class Line(asyncio.Protocol):
         digest = hashlib.sha1(request.headers["sec-websocket-key"].encode() + _WEBSOCKET_KEY, usedforsecurity=False)
         accepted = base64.b64encode(digest.digest()).decode()
         head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade"
-        self._transport.write(f"{head}\r\nSec-WebSocket-Accept: {accepted}\r\n\r\n".encode())
+        self._connection.sendall(f"{head}\r\nSec-WebSocket-Accept: {accepted}\r\n\r\n".encode())
         name = request.path.partition("?")[0].rpartition("/")[2]
-        self._hub = HubLine(name, self._transport, self._gateway)
+        self._hub = HubLine(name, self._connection, self._gateway)
         if self._rest:
             self._hub.feed(self._rest)
 
@@ -94,16 +116,16 @@ class Line(asyncio.Protocol):
 class HubLine:
     """One hub connection, the server's end."""
 
-    def __init__(self, name: str, transport: asyncio.Transport, gateway: Gateway) -> None:
+    def __init__(self, name: str, connection: socket.socket, gateway: Gateway) -> None:
         self.name = name
-        self._transport = transport
+        self._connection = connection
         self._gateway = gateway
         self._rest = b""
         self._is_open = False
 
     def write(self, message: bytes) -> None:
         """Send a message made by `message`."""
-        self._transport.write(message)
+        self._connection.sendall(message)
 
     def feed(self, data: bytes) -> None:
         self._rest += data
@@ -112,10 +134,9 @@ class HubLine:
             if opcode == _TEXT:
                 self._take(payload)
             elif opcode == _PING:
-                self._transport.write(_frame(_PONG, payload))
+                self._connection.sendall(_frame(_PONG, payload))
             elif opcode == _CLOSE:
-                self._transport.write(_frame(_CLOSE, payload))
-                self._transport.close()
+                self._connection.sendall(_frame(_CLOSE, payload))
 
     def _take(self, payload: bytes) -> None:
         for record in payload.split(RECORD_END)[:-1]:
@@ -141,11 +162,26 @@ def invocation(target: str, *arguments: object) -> bytes:
     return message(msgspec.json.encode({"type": 1, "target": target, "arguments": arguments}))
 
 
-async def listen(gateway: Gateway, on_port: Callable[[int], None]) -> asyncio.Server:
-    """Serve on a free port of this machine."""
-    server = await asyncio.get_running_loop().create_server(lambda: Line(gateway), "127.0.0.1", 0)
-    on_port(server.sockets[0].getsockname()[1])
-    return server
+async def serve(gateway: Gateway, on_port: Callable[[int], None]) -> None:
+    """Serve on a free port of this machine until cancelled."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        door.setblocking(False)
+        on_port(door.getsockname()[1])
+        while True:
+            connection, _ = await loop.sock_accept(door)
+            Line(gateway, connection)
+
+
+def _receive(connection: socket.socket) -> tuple[bytes, int]:
+    """What has come, and the wall clock's ns at which its last bytes arrived."""
+    if sys.platform != "linux":
+        return connection.recv(_READ_BYTES), time.time_ns()
+    data, stamps, _, _ = connection.recvmsg(_READ_BYTES, socket.CMSG_SPACE(_TIMESPEC.size))
+    if not stamps:
+        return data, time.time_ns()
+    seconds, nanos = _TIMESPEC.unpack(stamps[0][2])
+    return data, int(seconds) * 1_000_000_000 + int(nanos)
 
 
 def _response(answer: object) -> bytes:
