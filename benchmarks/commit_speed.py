@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
@@ -38,12 +39,10 @@ async def measure(directory: Path, count: int) -> Commits:
     floors: list[float] = []
     commits: list[float] = []
     journal = await SqliteJournal.open(directory / "journal")
-    with (directory / "floor").open("wb+", buffering=0) as file:
-        file.write(bytes(_PAGES * _PAGE_BYTES))
-        os.fsync(file.fileno())
+    with Floor(directory) as floor:
         for sequence in range(1, count + 1):
             await asyncio.sleep(_PAUSE_S)
-            floors.append(_floor_us(file.fileno()))
+            floors.append(floor.measure_us())
             decision = _numbered(breach, sequence)
             await asyncio.sleep(_PAUSE_S)
             begun_ns = time.perf_counter_ns()
@@ -53,15 +52,40 @@ async def measure(directory: Path, count: int) -> Commits:
     return Commits(spread(floors), spread(commits))
 
 
-def _floor_us(descriptor: int) -> float:
-    begun_ns = time.perf_counter_ns()
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    os.write(descriptor, os.urandom(1) * (_PAGES * _PAGE_BYTES))
-    if sys.platform == "linux":
-        os.fdatasync(descriptor)
-    else:
-        os.fsync(descriptor)
-    return (time.perf_counter_ns() - begun_ns) / 1000
+class Floor:
+    """The disk alone: as much data as a commit writes, over a file's old content."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = (directory / "floor").open("wb+", buffering=0)
+        self._file.write(bytes(_PAGES * _PAGE_BYTES))
+        os.fsync(self._file.fileno())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def measure_us(self) -> float:
+        """How long it takes until the data are durable."""
+        begun_ns = time.perf_counter_ns()
+        self._file.seek(0)
+        self._file.write(os.urandom(1) * (_PAGES * _PAGE_BYTES))
+        if sys.platform == "linux":
+            os.fdatasync(self._file.fileno())
+        else:
+            os.fsync(self._file.fileno())
+        return (time.perf_counter_ns() - begun_ns) / 1000
+
+
+def disk_alone(directory: Path, count: int) -> list[float]:
+    """The floor, in us, so many times, each after a pause."""
+    with Floor(directory) as floor:
+        found = []
+        for _ in range(count):
+            time.sleep(2 * _PAUSE_S)
+            found.append(floor.measure_us())
+        return found
 
 
 def _enforcement() -> Decision:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import Hiccups, Machine
-from benchmarks.sections import CommitResult, EngineResult, FanOutResult, WireResult
+from benchmarks.sections import DISK, CommitResult, EngineResult, FanOutResult, WireResult
 
 
 class Goal(msgspec.Struct, frozen=True):
@@ -80,6 +80,7 @@ def _goals(report: Report) -> list[Goal]:
             Goal("request, no commit, p50", "us", 700, 300, wire["engine"].p50_us),
             Goal("request, no commit, p99", "us", 2_000, 1_000, wire["engine"].p99_us),
             Goal("request, durable commit, p50", "us", 1_000, 600, wire["commit"].p50_us),
+            Goal("request, durable commit less the disk, p50", "us", 850, 450, _without_disk_us(wire)),
             Goal("request, durable commit, p99", "us", 3_000, 2_000, wire["commit"].p99_us),
             Goal("request, engine / callback, p50", "x", 2.5, 1.5, report.ratios["engine / callback, p50"]),
         ]
@@ -139,7 +140,12 @@ def _wire_table(wire: dict[str, WireResult]) -> Table:
         title=f"quote frame to close request, us, {breaches} breaches each",
         title_justify="left",
     )
-    names = {"callback": "venue adapter alone", "engine": "with the engine", "commit": "with engine and durable commit"}
+    names = {
+        "callback": "venue adapter alone",
+        "engine": "with the engine",
+        "commit": "with engine and durable commit",
+        DISK: "the disk alone, as much data",
+    }
     for variant, found in wire.items():
         table.add_row(names[variant], f"{found.p50_us:,.0f}", f"{found.p90_us:,.0f}", f"{found.p99_us:,.0f}")
     return _right(table)
@@ -177,6 +183,10 @@ def _right(table: Table) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     return table
+
+
+def _without_disk_us(wire: dict[str, WireResult]) -> float:
+    return wire["commit"].p50_us - wire[DISK].p50_us
 
 
 def _ratio(above: float, below: float) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.commit_speed import Commits
+from benchmarks.commit_speed import Commits, disk_alone
 from benchmarks.engine_speed import Passes
 from benchmarks.machine import Child, ChildFailed, HiccupMeter, Hiccups, Spread, quantile, spread
 from benchmarks.recorder import record
@@ -15,6 +15,9 @@ from benchmarks.scripted_venue import Scene
 
 Say = Callable[[str], None]
 VARIANTS = ("callback", "engine", "commit")
+DISK = "disk"
+"""What the commit of the last variant cannot do without: its data made durable, nothing else."""
+
 FLATTENED = 10
 """Contracts of the flatten that is fanned out."""
 
@@ -119,14 +122,16 @@ def measure_engine(effort: Effort, say: Say) -> EngineResult:
 
 
 def measure_wire(effort: Effort, folder: Path, say: Say) -> tuple[dict[str, WireResult], Hiccups]:
-    """Frame to request for every variant; the variants take turns, so that they meet the same machine."""
-    found: dict[str, list[Spread]] = {variant: [] for variant in VARIANTS}
+    """Frame to request for every variant, and the disk alone; they take turns, so that they meet the same machine."""
+    found: dict[str, list[Spread]] = {variant: [] for variant in (*VARIANTS, DISK)}
     meter = HiccupMeter()
     for number in range(effort.rounds):
         for variant in VARIANTS:
             scenes = _play(variant, effort.breaches, 1, effort.seed + number, folder)
             found[variant].append(spread([scene.closes_ns[0] / 1000 for scene in scenes]))
             say(f"  round {number + 1} of {effort.rounds}, {variant}: p50 {found[variant][-1].p50:,.0f} us")
+        with _directory(folder) as directory:
+            found[DISK].append(spread(disk_alone(directory, effort.breaches)))
     hiccups = meter.stop()
     return {
         variant: WireResult(

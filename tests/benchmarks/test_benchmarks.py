@@ -19,13 +19,13 @@ def test_measures_every_part_and_writes_it_as_json(tmp_path: Path) -> None:
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     report: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
-    assert set(report["wire"]) == {"callback", "engine", "commit"}
+    assert set(report["wire"]) == {"callback", "engine", "commit", "disk"}
     assert all(found["p50_us"] <= found["p99_us"] for found in report["wire"].values())
     assert report["wire"]["commit"]["rounds"][0]["count"] == 3
     assert report["engine"]["five_rules_per_s"] > 0
     assert report["fan_out"]["first_p50_us"] <= report["fan_out"]["last_p50_us"]
     assert report["commit"]["commit_p50_us"] > 0
-    assert len(report["goals"]) == 9
+    assert len(report["goals"]) == 10
     assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
 
 
