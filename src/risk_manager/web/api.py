@@ -1,7 +1,6 @@
 """The local, read-only HTTP API: what `trader` commands and the dashboard read. Loopback only.
 
-It answers only requests that name this machine (`Host`) and come from no foreign page (`Origin`), so neither a web
-page nor a rebound DNS name can read it.
+Neither a web page nor a rebound DNS name can read it (`web.loopback`).
 """
 
 import asyncio
@@ -13,11 +12,11 @@ import msgspec
 from aiohttp import web
 
 from risk_manager.ports.journal import JournalUnavailable
+from risk_manager.web.loopback import REFUSAL, is_from_here
 
 STREAM_PERIOD_S = 0.25
 _COUNT = re.compile(r"[0-9]{1,4}")
 _ID = re.compile(r"[\w-]{1,80}")
-_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 class StatusSource(Protocol):
@@ -76,11 +75,8 @@ class LocalApi:
     async def _guard_origin(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        allowed = {f"{host}:{self._port}" for host in _HOSTS}
-        origin = request.headers.get("Origin")
-        is_foreign = origin is not None and origin.lower() not in {f"http://{host}" for host in allowed}
-        if request.host.lower() not in allowed or is_foreign or request.headers.get("Sec-Fetch-Site") == "cross-site":
-            return web.json_response({"error": "this API answers only to this machine"}, status=403)
+        if not is_from_here(request, self._port):
+            return web.json_response({"error": REFUSAL}, status=403)
         response = await handler(request)
         if not response.prepared:
             response.headers["Cache-Control"] = "no-store"

@@ -18,9 +18,9 @@ from risk_manager.simulator.fault_verbs import VERBS
 from risk_manager.simulator.fault_words import NotUnderstood, Unknown, account_called, contracts_called
 from risk_manager.simulator.records import BracketMode, PlaceOrder, Refused, SimAccount
 from risk_manager.simulator.server.server import SimServer
+from risk_manager.web.loopback import REFUSAL, is_from_here
 
 _MOST_BYTES = 64 * 1024
-_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _SCRIPT_LINE = re.compile(r"^\s*(at|every)\s[^:\n]*:", re.IGNORECASE | re.MULTILINE)
 _SHUTDOWN_S = 0.5
 
@@ -124,11 +124,8 @@ class ControlApi:
     async def _guard(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        allowed = {f"{host}:{self._port}" for host in _HOSTS}
-        origin = request.headers.get("Origin")
-        is_foreign = origin is not None and origin.lower() not in {f"http://{host}" for host in allowed}
-        if request.host.lower() not in allowed or is_foreign or request.headers.get("Sec-Fetch-Site") == "cross-site":
-            return _json({"error": "this API answers only to this machine"}, 403)
+        if not is_from_here(request, self._port):
+            return _json({"error": REFUSAL}, 403)
         try:
             return await handler(request)
         except web.HTTPException as error:
