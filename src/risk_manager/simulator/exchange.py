@@ -195,6 +195,11 @@ class Exchange(ExchangeView):
         account = self._accounts[account_id]
         self._change_account(account, msgspec.structs.replace(account.record, is_visible=is_visible), at_ns)
 
+    def set_up_account(self, account_id: int, is_follower: bool, bracket_mode: BracketMode) -> None:
+        """Change how an account is set up, as its user does on the venue's pages; nothing is sent of it."""
+        account = self._accounts[account_id]
+        account.record = msgspec.structs.replace(account.record, is_follower=is_follower, bracket_mode=bracket_mode)
+
     def set_halted(self, contract_id: str, is_halted: bool, at_ns: int) -> None:
         """Halt a contract or let it trade again: while halted nothing fills and no order is taken."""
         self._status.set_halted(contract_id, is_halted, self._advance(at_ns))

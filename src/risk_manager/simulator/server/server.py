@@ -254,10 +254,12 @@ class SimServer:
 
     def change_account(self, account_id: int, **members: object) -> None:
         """Change what is set up at the venue (`is_follower`, `bracket_mode`); None is as it was at first."""
-        state = self.exchange._accounts[account_id]
-        first = self._first_accounts.setdefault(account_id, state.record)
+        account = self.exchange.account(account_id)
+        assert account is not None, account_id
+        first = self._first_accounts.setdefault(account_id, account)
         changes = {name: getattr(first, name) if value is None else value for name, value in members.items()}
-        state.record = msgspec.structs.replace(state.record, **changes)
+        changed = msgspec.structs.replace(account, **changes)
+        self.exchange.set_up_account(account_id, changed.is_follower, changed.bracket_mode)
 
     def log_out(self, reason: str = "Session ended") -> None:
         """Send `GatewayLogout` on both hubs."""
