@@ -21,8 +21,10 @@ from risk_manager.rules import (
     warned,
 )
 from risk_manager.rules._compose import put_together, signature_of, taken_apart
-from risk_manager.rules._compose.shape import is_layer
-from risk_manager.rules._compose.warn_at import Kept
+from risk_manager.rules._compose.during import During
+from risk_manager.rules._compose.logic import AllOf, AnyOf, Not
+from risk_manager.rules._compose.shape import Layer, Made, is_layer
+from risk_manager.rules._compose.warn_at import Kept, WarnAt
 from risk_manager.rules.daily_realized_loss import DailyRealizedLoss
 from risk_manager.rules.max_contracts import MaxContracts
 from risk_manager.testing.guarded import Guarded
@@ -109,3 +111,12 @@ def test_needs_settings_to_give_another_name() -> None:
     assert named(plain, "plain") is plain
     with pytest.raises(TypeError, match=r"a rule's settings are a msgspec\.Struct; <.*Plain object at .*> is none"):
         named(plain, "other")
+
+
+def _left_open(made: type) -> list[str]:
+    return [name for name in dir(made) if getattr(getattr(made, name), "__isabstractmethod__", False)]
+
+
+def test_what_is_made_of_rules_can_be_named_and_spelled() -> None:
+    assert (_left_open(Made), _left_open(Layer)) == (["renamed", "spelled"], ["around", "renamed", "spelled"])
+    assert [_left_open(made) for made in (AllOf, AnyOf, Not, During, WarnAt)] == [[]] * 5

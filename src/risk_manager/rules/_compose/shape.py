@@ -4,6 +4,7 @@ The engine tells rules apart by their class's `name`, and restores a state by it
 every composition, gets a class of its own, made here once for each name.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar, cast
@@ -66,19 +67,22 @@ def named(rule: Rule, name: str) -> Rule:
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule made of other rules. `name` and `listens_to` belong to the class `specialised` makes."""
+    """A rule made of other rules. `name` and `listens_to` belong to the class `specialised` makes.
+
+    What is abstract is held to by mypy and the tests: a Struct's metaclass and ABCMeta do not go together.
+    """
 
     name: ClassVar[str] = ""
     kind: ClassVar[str] = ""
     listens_to: ClassVar[frozenset[type]] = frozenset()
 
+    @abstractmethod
     def renamed(self, name: str) -> Any:
         """The same under another name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def spelled(self) -> dict[str, object]:
         """The section a trader would write."""
-        raise NotImplementedError
 
 
 class Layer(Made, frozen=True, kw_only=True):
@@ -95,9 +99,9 @@ class Layer(Made, frozen=True, kw_only=True):
     def initial_state(self) -> Any:
         return self.around(self.rule.initial_state(), None)
 
+    @abstractmethod
     def around(self, inner: Any, own: Any) -> Any:
         """The layer's state around the inner rule's; `own` is what `own_part` kept of another such layer, or None."""
-        raise NotImplementedError
 
     def own_part(self, state: Any) -> Any:
         """What of the state is worth keeping when the layers around the rule change; plain values."""
