@@ -71,7 +71,7 @@ def rule(name: str, options: dict[str, object]) -> Any:
             5798,
             Breach("", "UNREALIZED_LOSS", -micros(100), -micros(90), Unit.MICROS, Scope(contract_id=ES.id), evidence=(
                 ("ESH5", "+1"),
-                ("ESH5 quote", "bid 23192 ask 23192 last None ticks"),
+                ("ESH5 quote", "bid 23192 ask 23192 ticks"),
             )),
         ),
         (

@@ -77,9 +77,25 @@ def test_shows_what_was_measured() -> None:
         (ES.name, "+2"),
         (f"{ES.name} quote", "bid 23200 ask 23204 last 23202 ticks"),
         (ES_JUNE.name, "-1"),
-        (f"{ES_JUNE.name} quote", "bid None ask None last 23400 ticks"),
+        (f"{ES_JUNE.name} quote", "last 23400 ticks"),
         (CL.id, "+3"),
     )
+
+
+@pytest.mark.parametrize(
+    ("prices", "text"),
+    [
+        ((5800, 5801, None), "bid 23200 ask 23204 ticks"),
+        ((None, 5801, 5800.5), "ask 23204 last 23202 ticks"),
+        ((None, None, None), "no price"),
+    ],
+)
+def test_shows_the_prices_there_are(prices: tuple[float | None, ...], text: str) -> None:
+    guarded = Guarded()
+    guarded.feed(guarded.venue.quote(ES, *prices))
+    guarded.feed(guarded.venue.buys(ES, 2, 5800))
+    holdings = list(guarded.engine.account.holdings.values())
+    assert evidence_of(Scope(root="ES"), holdings) == ((ES.name, "+2"), (f"{ES.name} quote", text))
 
 
 def test_the_days_budget_is_about_the_account() -> None:

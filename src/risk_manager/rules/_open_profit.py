@@ -81,7 +81,9 @@ def _described(holding: HoldingView) -> Iterator[tuple[str, str]]:
     name, quote = name_of(holding), holding.quote
     yield name, f"{holding.net_contracts:+d}"
     if quote is not None:
-        yield f"{name} quote", f"bid {quote.bid_ticks} ask {quote.ask_ticks} last {quote.last_ticks} ticks"
+        prices = {"bid": quote.bid_ticks, "ask": quote.ask_ticks, "last": quote.last_ticks}
+        known = " ".join(f"{which} {ticks}" for which, ticks in prices.items() if ticks is not None)
+        yield f"{name} quote", f"{known} ticks" if known else "no price"
 
 
 # -- the day's budget -------------------------------------------------------------------------------------------
