@@ -13,13 +13,12 @@ from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.scope import Scope
 from risk_manager.engine.account import AccountState
 from risk_manager.ports.journal import Record
-from risk_manager.runtime.instants import iso
+from risk_manager.runtime.amounts import amount, unit_name
+from risk_manager.runtime.instants import NS_PER_MS, iso, ms_between
 
 MOST_KEPT = 1_000
 MOST_CALLS = 100
 """Of one enforcement; whoever fights it for an hour makes thousands, and the first ones tell the story."""
-
-MICROS_PER_USD = 1_000_000
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -126,7 +125,7 @@ class EnforcementLog:
         if record is None:
             return
         answer = "accepted" if isinstance(outcome, ActionAccepted) else outcome.message or "no reason given"
-        done = {"answer": answer, "took_ms": round(took_ns / 1_000_000, 3)}
+        done = {"answer": answer, "took_ms": round(took_ns / NS_PER_MS, 3)}
         calls = tuple(
             msgspec.structs.replace(call, **done) if call.action_id == action.id else call for call in record.calls
         )
@@ -168,9 +167,9 @@ def _begun(intent: Intent, decision: Decision, timing: Timing, account: AccountS
         lock_commit_us=timing.commit_ns / 1_000,
         time_to_flat_ms=None,
         time_to_proof_ms=None,
-        measured=_number(intent.measured, intent.unit),
-        limit=_number(intent.limit, intent.unit),
-        unit=_unit(intent.unit),
+        measured=amount(intent.measured, intent.unit),
+        limit=amount(intent.limit, intent.unit),
+        unit=unit_name(intent.unit),
         overshoot=0.0,
         reentries=0,
         actions=0,
@@ -196,10 +195,10 @@ def _ended(record: Enforcement, intent: Intent, account: AccountState) -> Enforc
     worst = _worst(intent, account)
     return msgspec.structs.replace(
         record,
-        time_to_flat_ms=_ms(intent.opened_ns, intent.reached_ns),
-        time_to_proof_ms=_ms(intent.opened_ns, intent.closed_ns),
+        time_to_flat_ms=ms_between(intent.opened_ns, intent.reached_ns),
+        time_to_proof_ms=ms_between(intent.opened_ns, intent.closed_ns),
         reentries=intent.reentries,
-        overshoot=_number(max(0, abs(worst) - abs(intent.limit)), intent.unit),
+        overshoot=amount(max(0, abs(worst) - abs(intent.limit)), intent.unit),
         verified_flat=intent.state is IntentState.VERIFIED,
     )
 
@@ -228,15 +227,3 @@ def _worst(intent: Intent, account: AccountState) -> int:
 
 def _until(lockout: Lockout | None) -> int | None:
     return lockout.until_ns if lockout is not None else None
-
-
-def _ms(start_ns: int, end_ns: int | None) -> float | None:
-    return None if end_ns is None else round((end_ns - start_ns) / 1_000_000, 3)
-
-
-def _number(value: int, unit: Unit) -> float:
-    return value / MICROS_PER_USD if unit is Unit.MICROS else value
-
-
-def _unit(unit: Unit) -> str:
-    return "usd" if unit is Unit.MICROS else unit.value

@@ -6,14 +6,12 @@ import msgspec
 
 from risk_manager.domain.actions import Action
 from risk_manager.domain.decision import Decision
-from risk_manager.domain.finding import Unit
 from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout
 from risk_manager.ports.journal import Story
+from risk_manager.runtime.amounts import amount, unit_name
 from risk_manager.runtime.enforcements import Call, Enforcement, call_of
-from risk_manager.runtime.instants import iso
-
-MICROS_PER_USD = 1_000_000
+from risk_manager.runtime.instants import iso, ms_between
 
 
 class Lock(msgspec.Struct, frozen=True):
@@ -85,18 +83,18 @@ def explain(story: Story, intent_id: str) -> Explanation:
         state=last.state.value,
         cause=_cause(story.decisions[0]),
         breach_time=iso(first.at_ns),
-        measured=_number(first, first.measured),
-        limit=_number(first, first.limit),
-        worst=_number(first, last.worst),
+        measured=amount(first.measured, first.unit),
+        limit=amount(first.limit, first.unit),
+        worst=amount(last.worst, first.unit),
         overshoot=record.overshoot if record is not None else _past(last),
-        unit="usd" if first.unit is Unit.MICROS else first.unit.value,
+        unit=unit_name(first.unit),
         evidence=first.evidence,
         demanded=str(type(first.goal).__struct_config__.tag),
         lockouts=tuple(_lock(lock) for lock in {lock.scope: lock for lock in locks}.values()),
         decided_us=record.detection_us if record is not None else None,
         durable_us=record.lock_commit_us if record is not None else None,
-        flat_ms=_ms(last.opened_ns, last.reached_ns),
-        proven_ms=_ms(last.opened_ns, last.closed_ns),
+        flat_ms=ms_between(last.opened_ns, last.reached_ns),
+        proven_ms=ms_between(last.opened_ns, last.closed_ns),
         reentries=last.reentries,
         actions=record.actions if record is not None else len(sent),
         calls=record.calls if record is not None else sent,
@@ -118,12 +116,4 @@ def _lock(lockout: Lockout) -> Lock:
 
 
 def _past(intent: Intent) -> float:
-    return _number(intent, max(0, abs(intent.worst) - abs(intent.limit)))
-
-
-def _number(intent: Intent, value: int) -> float:
-    return value / MICROS_PER_USD if intent.unit is Unit.MICROS else value
-
-
-def _ms(start_ns: int, end_ns: int | None) -> float | None:
-    return None if end_ns is None else round((end_ns - start_ns) / 1_000_000, 3)
+    return amount(max(0, abs(intent.worst) - abs(intent.limit)), intent.unit)

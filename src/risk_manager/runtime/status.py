@@ -5,11 +5,12 @@ import msgspec
 from risk_manager.config.calendar import running_out
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.coverage import Cover, Gap
-from risk_manager.domain.finding import Gauge, Unit
+from risk_manager.domain.finding import Gauge
 from risk_manager.domain.instrument import MICROS_PER_USD, NANOS_PER_UNIT
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.order import Order
 from risk_manager.engine.book import Book
+from risk_manager.runtime.amounts import amount, unit_name
 from risk_manager.runtime.coverage import Coverage
 from risk_manager.runtime.enforcements import Enforcement
 from risk_manager.runtime.guard import Guard
@@ -243,17 +244,9 @@ def _lockout(lockout: Lockout, venue_ns: int) -> LockoutStatus:
 
 def _limit(rule: str, gauge: Gauge) -> LimitStatus:
     return LimitStatus(
-        rule, gauge.label, _amount(gauge.used, gauge.unit), _amount(gauge.limit, gauge.unit), _unit(gauge.unit)
+        rule, gauge.label, amount(gauge.used, gauge.unit), amount(gauge.limit, gauge.unit), unit_name(gauge.unit)
     )
 
 
 def _usd(micros: int | None) -> float | None:
     return None if micros is None else micros / MICROS_PER_USD
-
-
-def _amount(value: int, unit: Unit) -> float:
-    return value / MICROS_PER_USD if unit is Unit.MICROS else value
-
-
-def _unit(unit: Unit) -> str:
-    return "usd" if unit is Unit.MICROS else unit.value
