@@ -7,17 +7,21 @@ from email import message_from_string
 from email.message import EmailMessage, Message
 from email.policy import default
 from pathlib import Path
+from threading import Event, current_thread
 
 import msgspec
 import pytest
 
 from risk_manager.alerts.mail import Mail
 from risk_manager.config import AnchorConfig
+from risk_manager.persistence import recorder
 from risk_manager.persistence.anchor import Anchor, read
 from risk_manager.persistence.sqlite_journal import SqliteJournal
 from risk_manager.persistence.verification import verify
-from risk_manager.runtime.anchoring import Anchoring, places_of
+from risk_manager.runtime import anchoring, guard
+from risk_manager.runtime.anchoring import Anchoring, Place, places_of
 from risk_manager.runtime.clock import SystemClock
+from risk_manager.runtime.service import systemd
 from tests.persistence.samples import chain_link
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -136,6 +140,35 @@ async def test_a_mail_goes_out_once_a_day_and_at_the_end(tmp_path: Path) -> None
     anchors = read(tmp_path / "saved")
     assert [anchor.rows for anchor in anchors] == [0, 1]
     assert verify(tmp_path / "data", anchors=anchors).is_sound
+
+
+async def test_a_place_that_hangs_holds_up_neither_the_stop_nor_the_other_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anchoring, "LAST_S", 0.2)
+    file, let_go = tmp_path / "elsewhere", Event()
+    daemonic: list[bool] = []
+
+    def hang(anchor: Anchor) -> None:
+        daemonic.append(current_thread().daemon)
+        let_go.wait(60)
+
+    journal = await SqliteJournal.open(tmp_path / "data")
+    await journal.commit(chain_link(1))
+    places = (Place("dead", hang, 0.0), *places_of(AnchorConfig(file=file)))
+    try:
+        await Anchoring(journal, places, SystemClock(), lambda name, text: None).finish()
+    finally:
+        let_go.set()
+    await journal.close()
+    assert [anchor.rows for anchor in read(file)] == [1]
+    # The program ends without such a thread.
+    assert daemonic == [True]
+
+
+def test_the_last_anchor_leaves_time_to_close_everything_within_the_units_limit() -> None:
+    assert anchoring.LAST_S == 5.0
+    assert guard.STOP_S + recorder.STOP_S + anchoring.LAST_S <= systemd.STOP_S - 5
 
 
 def _content(message: Message) -> str:

@@ -20,6 +20,7 @@ def post(url: str, body: bytes) -> None:
         with _opener.open(request, timeout=TIMEOUT_S):
             return
     except urllib.error.HTTPError as error:
+        error.close()
         raise OSError(f"answered with status {error.code}") from None
     except urllib.error.URLError as error:
         raise OSError(f"not reached ({type(error.reason).__name__})") from None

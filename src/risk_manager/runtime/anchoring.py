@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from threading import Thread
 from typing import NoReturn, Protocol
 
 import msgspec
@@ -20,8 +22,8 @@ from risk_manager.runtime.instants import iso
 EVERY_S = 300.0
 MAIL_EVERY_S = 86_400.0
 FAULT = "anchor"
-LAST_S = 15.0
-"""How long a stop waits for the last anchor; the places may be anywhere."""
+LAST_S = 5.0
+"""How long a stop waits for the last anchor; the places may be anywhere, and the journal is still to be closed then."""
 
 log = structlog.get_logger("anchor")
 
@@ -55,7 +57,7 @@ class Place:
         """
         if anchor.rows == self._rows or (now_s < self._next_s and not is_last):
             return
-        await asyncio.to_thread(self._keep, anchor)
+        await _beside(partial(self._keep, anchor))
         self._rows, self._next_s = anchor.rows, now_s + self._every_s
 
 
@@ -120,11 +122,46 @@ class Anchoring:
             self._report(FAULT, f"the journal cannot be read: {error}")
             return
         now_s = asyncio.get_running_loop().time()
-        faults = []
-        for place in self._places:
-            try:
-                await place.take(anchor, now_s, is_last=is_last)
-            except OSError as error:
-                faults.append(f"{place.name}: {error}")
-                log.warning("anchor not kept", place=place.name, error=str(error))
-        self._report(FAULT, "; ".join(faults) or None)
+        # At once, or one that does not answer would cost the others their last anchor.
+        told = await asyncio.gather(*(_fault_of(place, anchor, now_s, is_last) for place in self._places))
+        self._report(FAULT, "; ".join(fault for fault in told if fault is not None) or None)
+
+
+async def _fault_of(place: Place, anchor: Anchor, now_s: float, is_last: bool) -> str | None:
+    try:
+        await place.take(anchor, now_s, is_last=is_last)
+    except OSError as error:
+        log.warning("anchor not kept", place=place.name, error=str(error))
+        return f"{place.name}: {error}"
+    return None
+
+
+async def _beside(work: Callable[[], None]) -> None:
+    """Have it done by a thread that nobody waits for at the program's end: a place may hang for minutes."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def tell(error: BaseException | None) -> None:
+        # A loop that has closed meanwhile has nobody left to tell.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_end, done, error)
+
+    def carry_out() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  # whatever it is, it is raised again where it is awaited
+            tell(error)
+        else:
+            tell(None)
+
+    Thread(target=carry_out, name="anchor", daemon=True).start()
+    await done
+
+
+def _end(future: asyncio.Future[None], error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
