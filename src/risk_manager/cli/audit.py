@@ -49,15 +49,15 @@ def replay(
     Ends with 0 if all are identical, with 1 if one is not, with 2 if something could not be replayed.
     """
     from risk_manager.cli.replay_text import replay_lines
-    from risk_manager.persistence.committed import holder
+    from risk_manager.persistence.instance_lock import looking
     from risk_manager.persistence.reading import Unreadable
     from risk_manager.replay.day import NothingRecorded, replay_day
 
     directory = _directory("replay", data, config)
     try:
-        running = holder(directory)
-        if running is not None:
-            typer.echo(f"note: {running}; what it received in the last second is not written yet", err=True)
+        with looking(directory, wait_s=0.0) as running:
+            if running is not None:
+                typer.echo(f"note: {running}; what it received in the last second is not written yet", err=True)
         found = list(replay_day(directory, day, account, _surroundings(config)))
     except (NothingRecorded, Unreadable, OSError) as error:
         raise _refused("replay", str(error)) from None

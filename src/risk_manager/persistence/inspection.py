@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from risk_manager.persistence.database import FILE_NAME
-from risk_manager.persistence.instance_lock import LOCK_NAME, DirectoryInUse, InstanceLock
+from risk_manager.persistence.instance_lock import looking
 from risk_manager.persistence.schema import APPLICATION_ID, MIGRATIONS
 
 WAIT_S = 0.2
@@ -36,18 +36,8 @@ def inspect_journal(directory: Path) -> JournalState:
     Raises:
         OSError: the directory's lock cannot be tried.
     """
-    lock = None
-    # Whoever runs, or ran, has left the lock's file; without it nobody does, and none is left behind by looking.
-    if (directory / LOCK_NAME).exists():
-        try:
-            lock = InstanceLock.acquire(directory, wait_s=WAIT_S)
-        except DirectoryInUse as error:
-            return JournalState(holder=str(error))
-    try:
-        return _inspected(directory / FILE_NAME)
-    finally:
-        if lock is not None:
-            lock.release()
+    with looking(directory, wait_s=WAIT_S) as holder:
+        return _inspected(directory / FILE_NAME) if holder is None else JournalState(holder=holder)
 
 
 def _inspected(path: Path) -> JournalState:

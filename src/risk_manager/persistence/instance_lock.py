@@ -7,7 +7,8 @@ hold half of it and both be refused.
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
@@ -60,6 +61,28 @@ class InstanceLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@contextmanager
+def looking(directory: Path, *, wait_s: float) -> Iterator[str | None]:
+    """Hold a directory for a look at it, without leaving a trace; who else has it, in words, or None.
+
+    Whoever runs, or ran, has left the lock's file. Without it nobody does, and there is nothing to hold.
+
+    Raises:
+        OSError: the lock cannot be tried.
+    """
+    lock, holder = None, None
+    if (directory / LOCK_NAME).exists():
+        try:
+            lock = InstanceLock.acquire(directory, wait_s=wait_s)
+        except DirectoryInUse as error:
+            holder = str(error)
+    try:
+        yield holder
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _opened(path: Path) -> int:

@@ -18,7 +18,7 @@ _ATTEMPTS = 10
 
 
 class Unreadable(Exception):
-    """The journal could not be copied; the message says why."""
+    """The journal could not be copied, or not be read; the message says why."""
 
 
 @contextmanager
@@ -26,9 +26,20 @@ def reading(directory: Path) -> Iterator[sqlite3.Connection]:
     """A connection to what the journal of a data directory holds now; nothing of the directory is changed.
 
     Raises:
-        Unreadable: there is none, or it changes faster than it can be copied.
-        sqlite3.Error: it is damaged.   OSError: it cannot be read.
+        Unreadable: there is no journal, it changes faster than it can be copied, or whatever is done with the
+            connection fails: a damaged file may hold anything, of any type.
     """
+    try:
+        with _connected(directory) as connection:
+            yield connection
+    except Unreadable:
+        raise
+    except Exception as error:
+        raise Unreadable(f"the journal in {directory} cannot be read: {error}") from error
+
+
+@contextmanager
+def _connected(directory: Path) -> Iterator[sqlite3.Connection]:
     path = directory / FILE_NAME
     log = path.with_name(f"{FILE_NAME}-wal")
     if not path.exists():

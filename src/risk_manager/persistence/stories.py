@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from risk_manager.persistence.reading import Unreadable, reading
+from risk_manager.persistence.reading import reading
 from risk_manager.persistence.store import fold_some, story_of
 from risk_manager.ports.journal import Story
 
@@ -25,15 +25,10 @@ def stories(
         Unreadable: there is no journal, or it cannot be read; the message says why.
     """
     wanted = {"day": day, "account": account_id, "id": intent_id}
-    try:
-        with reading(data) as connection:
-            _catch_up(connection)
-            ids = [found for (found,) in connection.execute(_IDS, wanted)]
-            told = {found: story_of(connection, found) for found in ids}
-    except Unreadable:
-        raise
-    except Exception as error:  # a damaged file may hold anything, of any type
-        raise Unreadable(f"the journal in {data} cannot be read: {error}") from error
+    with reading(data) as connection:
+        _catch_up(connection)
+        ids = [found for (found,) in connection.execute(_IDS, wanted)]
+        told = {found: story_of(connection, found) for found in ids}
     return {found: story for found, story in told.items() if story is not None}
 
 
