@@ -185,6 +185,15 @@ x: 1
         ("data_dir: state", "data_dirs: state", "line 9, column 1, data_dirs: is not known; did you mean data_dir?"),
         ("data_dir: state", "api: {port: true}", "api.port: must be a whole number, not true; write 27181"),
         ("data_dir: state", "api: {port: 70000}", "api.port: must be at most 65535, not 70000"),
+        ("data_dir: state", "latch_dir: 5", "latch_dir: must be text, not 5"),
+        ("data_dir: state", 'latch_dir: ""', "latch_dir: "),
+        (
+            "data_dir: state",
+            "data_dir: state\nlatch_dir: state",
+            "state away takes it along; name a directory on another",
+        ),
+        ("data_dir: state", "data_dir: state\nlatch_dir: state/latch", "latch_dir: is no second place"),
+        ("data_dir: state", "data_dir: state/here\nlatch_dir: there/../state", "latch_dir: is no second place"),
         ("data_dir: state", "data_dir: ${HOME}/x", "data_dir: '${HOME}/x' looks like a variable"),
     ],
 )
@@ -397,6 +406,16 @@ def test_prints_what_is_in_force(tmp_path: Path) -> None:
     assert "limit 250 · basis realized_plus_unrealized" in text
     assert "symbol_blocks" not in text
     assert "warning: combine: daily_unrealized_loss allows 300.00" in text
+
+
+def test_keeps_the_latch_in_a_second_place_where_one_is_written(tmp_path: Path) -> None:
+    alone = _load(tmp_path)
+    assert alone.latch_dir is None
+    twice = _load(tmp_path, accounts=f"{ACCOUNTS}latch_dir: ../elsewhere\n")
+    # It need not be there: a disk that is gone must not keep the guard from starting.
+    assert twice.latch_dir == tmp_path.parent / "elsewhere"
+    assert f"latch        {tmp_path.parent / 'elsewhere'}" in effective(twice)
+    assert twice.revision != alone.revision
 
 
 def test_keeps_thirty_days_of_recordings_or_as_many_as_written(tmp_path: Path) -> None:

@@ -151,3 +151,24 @@ def test_keeps_the_strictest_of_more_than_it_has_room_for(tmp_path: Path) -> Non
     assert read is not None
     assert read.lockouts[:3] == (account_wide, for_ever, others[99])
     assert left_out == 102 - len(read.lockouts) > 40
+
+
+async def test_the_second_place_is_a_latch_of_its_own(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    latch = FileLatch(tmp_path / "one", FileLatch(tmp_path / "two"))
+    assert latch.second is not None
+    await latch.write(ACCOUNT_ID, FIRST)
+    await latch.second.write(ACCOUNT_ID, SECOND)
+    latch.close()
+    shutil.rmtree(tmp_path / "one")
+    again = FileLatch(tmp_path / "two")
+    assert await again.read(ACCOUNT_ID) == SECOND
+    again.close()
+
+
+async def test_a_place_that_cannot_be_looked_into_counts_as_a_trace(tmp_path: Path) -> None:
+    (tmp_path / "latch").symlink_to(tmp_path / "latch")
+    latch = FileLatch(tmp_path)
+    assert (latch.has_trace(ACCOUNT_ID), await latch.read(ACCOUNT_ID)) == (True, None)
+    latch.close()

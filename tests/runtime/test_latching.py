@@ -22,13 +22,15 @@ class SlowLatch:
         refusal: what every write fails with while it is set.   gate: while cleared, a write waits.
     """
 
+    second: "SlowLatch | None" = None
+
     def __init__(self, did: list[str]) -> None:
         self.written: list[Latched] = []
         self.refusal: str | None = None
         self.left_out = 0
         self.gate = asyncio.Event()
         self.gate.set()
-        self._did = did
+        self.did = did
 
     async def read(self, account_id: str) -> Latched | None:
         return None
@@ -38,7 +40,7 @@ class SlowLatch:
         if self.refusal is not None:
             raise LatchUnavailable(self.refusal)
         self.written.append(latched)
-        self._did.append(f"latch {latched.sequence}")
+        self.did.append(f"latch {latched.sequence}")
         return self.left_out
 
     def has_trace(self, account_id: str) -> bool:
@@ -48,9 +50,10 @@ class SlowLatch:
 class LatchScene(GuardScene):
     """A guard with a latch; it has read the account."""
 
-    async def begin(self) -> None:
+    async def begin(self, second: SlowLatch | None = None) -> None:
         await self.recover()
         self.latch = SlowLatch(self.did)
+        self.latch.second = self.second = second
         self.build()
         self.guard.start()
         await self.feed(self.story.snapshot())
@@ -78,9 +81,9 @@ class LatchScene(GuardScene):
 
 
 @asynccontextmanager
-async def latched() -> AsyncIterator[LatchScene]:
+async def latched(second: SlowLatch | None = None) -> AsyncIterator[LatchScene]:
     scene = LatchScene()
-    await scene.begin()
+    await scene.begin(second)
     try:
         yield scene
     finally:
@@ -103,6 +106,41 @@ async def moment() -> None:
 
 def began(scene: LatchScene) -> list[str]:
     return [each for each in scene.did if each != "save"][:3]
+
+
+async def test_both_places_come_before_the_actions_when_the_journal_refuses() -> None:
+    async with latched(SlowLatch([])) as scene:
+        assert scene.second is not None
+        scene.journal.refusal = "the disk is full"
+        await scene.breach()
+        assert began(scene)[:2] == ["latch 1", "ClosePosition"]
+        assert scene.second.written[-1] == scene.latch.written[-1] == Latched(1, scene.guard.engine.account.lockouts)
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+@pytest.mark.parametrize("ill", ["refuses", "hangs"])
+async def test_one_place_that_fails_is_told_of_and_holds_up_no_other(which: str, ill: str) -> None:
+    async with latched(SlowLatch([])) as scene:
+        assert scene.second is not None
+        sick, sound = (scene.latch, scene.second) if which == "first" else (scene.second, scene.latch)
+        sick.did, sound.did = [], scene.did
+        if ill == "refuses":
+            sick.refusal = "input/output error"
+        else:
+            sick.gate.clear()
+        scene.journal.refusal = "the disk is full"
+        await scene.breach()
+        await moment()
+        assert began(scene)[:2] == ["latch 1", "ClosePosition"]
+        fault = "latch" if which == "first" else "second latch"
+        problem = "input/output error" if ill == "refuses" else "the disk did not answer in time"
+        assert list(scene.guard.health.missing) == ["journal: the disk is full", f"{fault}: {problem}"]
+
+        sick.refusal = None
+        sick.gate.set()
+        await moment()
+        assert sick.written[-1] == sound.written[-1]
+        assert list(scene.guard.health.missing) == ["journal: the disk is full"]
 
 
 async def test_follows_a_sound_journal_after_the_actions() -> None:

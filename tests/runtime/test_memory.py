@@ -28,16 +28,16 @@ PADDING = 60
 """So many decisions fill some pages with what can be damaged."""
 
 
-async def opened(directory: Path, *, counts_starts: bool = False) -> Memory:
-    memory = await Memory.open(directory, NOW_NS, counts_starts=counts_starts)
+async def opened(directory: Path, *, latch_dir: Path | None = None, counts_starts: bool = False) -> Memory:
+    memory = await Memory.open(directory, NOW_NS, latch_dir=latch_dir, counts_starts=counts_starts)
     await memory.make_sound([ACCOUNT_ID], NOW_NS)
     return memory
 
 
-async def started(directory: Path) -> tuple[Lockout, ...]:
+async def started(directory: Path, latch_dir: Path | None = None) -> tuple[Lockout, ...]:
     """What is in force after a start, which is then stopped."""
     with capture_logs():
-        memory = await opened(directory)
+        memory = await opened(directory, latch_dir=latch_dir)
         engine, _ = await recovered(
             SETTINGS, memory.journal, memory.latch, lost=memory.lost_of(ACCOUNT_ID), now_ns=NOW_NS
         )
@@ -266,6 +266,48 @@ async def _holds(memory: Memory, *lockouts: Lockout) -> None:
         await memory.journal.commit(decision(engine.sequence + 1))
     await memory.journal.close()
     memory.end()
+
+
+class TestSecondPlace:
+    """The latch is kept on another disk as well."""
+
+    @pytest.fixture
+    async def places(self, tmp_path: Path) -> tuple[Path, Path]:
+        """The data directory and the latch's second one after a run that set a lockout and a start that knew it."""
+        data, other = tmp_path / "data", tmp_path / "other"
+        other.mkdir()
+        await run(data, FIRST)
+        assert await started(data, other) == (FIRST,)
+        return data, other
+
+    async def test_lockouts_outlive_the_disk_with_everything_else(self, places: tuple[Path, Path]) -> None:
+        data, other = places
+        shutil.rmtree(data)
+        assert await started(data, other) == (FIRST,)
+        assert await started(data) == (FIRST,)
+
+    async def test_lockouts_outlive_the_second_disk(self, places: tuple[Path, Path]) -> None:
+        data, other = places
+        shutil.rmtree(other)
+        assert await started(data, other) == (FIRST,)
+        other.mkdir()
+        assert await started(data, other) == (FIRST,)
+        shutil.rmtree(data)
+        assert await started(data, other) == (FIRST,)
+
+    async def test_who_has_lost_both_is_locked(self, places: tuple[Path, Path]) -> None:
+        data, other = places
+        shutil.rmtree(data)
+        (other / "latch" / LATCH_NAME).write_bytes(b"torn")
+        assert [each.rule for each in await started(data, other)] == ["amnesia"]
+
+    async def test_does_in_place_of_a_journal_that_cannot_be_used(self, places: tuple[Path, Path]) -> None:
+        data, other = places
+        shutil.rmtree(data / "latch")
+        (data / FILE_NAME).unlink()
+        with closing(sqlite3.connect(data / FILE_NAME)) as foreign:
+            foreign.execute("CREATE TABLE photos (name)")
+        assert await started(data, other) == (FIRST,)
 
 
 async def test_a_second_daemon_is_refused_and_moves_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What is in force after a start: the join of journal and latch."""
 
+import asyncio
 from collections.abc import Iterable
 
 import msgspec
@@ -14,6 +15,7 @@ from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.engine import Engine, EngineSettings
 from risk_manager.ports.journal import Recovered
 from risk_manager.ports.latch import Latched, LatchUnavailable
+from risk_manager.runtime import recovery
 from risk_manager.runtime.recovery import recovered, united
 from risk_manager.testing.events import DAYS, ES
 from risk_manager.testing.ports import MemoryJournal
@@ -29,6 +31,8 @@ UNTOLD = msgspec.structs.replace(LOSS, set_ns=0, until_ns=0)
 
 class MemoryLatch:
     """Implements `ports.latch.Latch` in memory; `refusal` is what every write fails with while it is set."""
+
+    second: "MemoryLatch | None" = None
 
     def __init__(self, latched: Latched | None = None) -> None:
         self.latched = latched
@@ -46,6 +50,18 @@ class MemoryLatch:
 
     def has_trace(self, account_id: str) -> bool:
         return self.is_known
+
+
+class HangingLatch(MemoryLatch):
+    """Never answers."""
+
+    async def read(self, account_id: str) -> Latched | None:
+        await asyncio.Event().wait()
+        return None
+
+    async def write(self, account_id: str, latched: Latched) -> int:
+        await asyncio.Event().wait()
+        return 0
 
 
 class FoldingJournal(MemoryJournal):
@@ -140,6 +156,71 @@ async def test_does_without_a_memory_that_refuses() -> None:
     memory.refusal = latch.refusal = "the disk is full"
     engine = await start(memory, latch)
     assert (engine.account.lockouts, engine.sequence) == ((LOSS, BLOCK), 2)
+
+
+class TestTwoPlaces:
+    """The latch may be kept in a second place; both are read, and the stricter wins."""
+
+    @pytest.mark.parametrize(
+        ("journal", "first", "second", "in_force", "sequence"),
+        [
+            ((sets(1, LOSS),), Latched(1, (LOSS,)), Latched(1, (LOSS,)), [LOSS], 1),
+            # the first place is lost, alone or with the journal
+            ((sets(1, LOSS),), None, Latched(1, (LOSS,)), [LOSS], 1),
+            ((), None, Latched(40, (LOSS, BLOCK)), [LOSS, BLOCK], 41),
+            ((), None, Latched(40, ()), [], 40),
+            # the second is
+            ((), Latched(40, (LOSS,)), None, [LOSS], 41),
+            # they differ: what either holds is in force, in its stricter form
+            ((), Latched(40, (LOSS,)), Latched(38, (BLOCK,)), [LOSS, BLOCK], 41),
+            ((), Latched(38, (SHORT,)), Latched(40, (LONG,)), [LONG], 41),
+            ((), Latched(40, (SHORT,)), Latched(38, (LONG,)), [LONG], 41),
+            ((), Latched(40, ()), Latched(38, (LOSS,)), [LOSS], 41),
+            # one that is behind does not bring back what the journal knows to be released
+            ((sets(1, LOSS), frees(2, release("loss"))), Latched(2, ()), Latched(1, (LOSS,)), [], 2),
+            ((sets(1, LOSS), frees(2, release("loss"))), Latched(1, (LOSS,)), Latched(2, ()), [], 2),
+        ],
+    )
+    async def test_joins_what_both_remember(
+        self,
+        journal: tuple[Decision, ...],
+        first: Latched | None,
+        second: Latched | None,
+        in_force: list[Lockout],
+        sequence: int,
+    ) -> None:
+        latch = MemoryLatch(first)
+        latch.second = MemoryLatch(second)
+        engine = await start(journal_of(*journal), latch)
+        assert (list(engine.account.lockouts), engine.sequence) == (in_force, sequence)
+        assert latch.latched == latch.second.latched == Latched(sequence, tuple(in_force))
+
+    @pytest.mark.parametrize(("traced", "is_locked"), [("neither", False), ("first", True), ("second", True)])
+    async def test_who_can_read_neither_is_locked(self, traced: str, is_locked: bool) -> None:
+        latch, second = MemoryLatch(), MemoryLatch()
+        latch.second = second
+        latch.is_known, second.is_known = traced == "first", traced == "second"
+        engine = await start(journal_of(), latch)
+        assert [each.rule for each in engine.account.lockouts] == (["amnesia"] if is_locked else [])
+
+    async def test_one_that_cannot_be_read_is_told_of_and_does_not_matter(self) -> None:
+        latch = MemoryLatch()
+        latch.is_known, latch.second = True, MemoryLatch(Latched(7, (LOSS,)))
+        with capture_logs() as told:
+            engine, _ = await recovered(SETTINGS, journal_of(), latch, now_ns=NOW_NS)
+        assert engine.account.lockouts == (LOSS,)
+        assert [(each["event"], each["log_level"]) for each in told][:1] == [("latch not read", "critical")]
+
+    async def test_one_that_hangs_does_not_keep_the_guard_from_starting(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(recovery, "SECOND_S", 0.01)
+        latch = MemoryLatch(Latched(7, (LOSS,)))
+        latch.second = HangingLatch()
+        with capture_logs() as told:
+            engine, _ = await recovered(SETTINGS, journal_of(), latch, now_ns=NOW_NS)
+        assert engine.account.lockouts == (LOSS,)
+        assert latch.latched == Latched(8, (LOSS,))
+        reasons = [(each["event"], each["error"]) for each in told if "error" in each]
+        assert reasons == [("latch not read", "no answer in time"), ("latch not written", "no answer in time")]
 
 
 class TestAmnesia:

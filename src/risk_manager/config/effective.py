@@ -16,6 +16,7 @@ def effective(config: GuardConfig) -> str:
         f"trading day  {config.reset_time} {config.timezone}",
         f"local api    127.0.0.1:{config.api_port}",
         f"data         {config.data_dir}",
+        *([] if config.latch_dir is None else [f"latch        {config.latch_dir}"]),
         f"revision     {config.revision[:12]}",
     ]
     for account in config.accounts:
@@ -32,12 +33,12 @@ def revision_of(
     venue: VenueConfig,
     accounts: tuple[AccountConfig, ...],
     reset: tuple[str, str],
-    local: tuple[int, Path],
+    local: tuple[int, Path, Path | None],
 ) -> str:
     """SHA-256 (hex) over everything that is in force, the credentials excepted.
 
     Args:
-        reset: time and zone.   local: the interface's port and the data directory.
+        reset: time and zone.   local: the interface's port, the data directory and the latch's second.
     """
     settings = {
         "venue": [venue.api_url, venue.user_hub_url, venue.market_hub_url, venue.instruments],
@@ -46,7 +47,7 @@ def revision_of(
             for one in accounts
         ],
         "reset": reset,
-        "local": [local[0], str(local[1])],
+        "local": [local[0], *(str(path) for path in local[1:] if path is not None)],
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

@@ -63,6 +63,7 @@ class GuardConfig(msgspec.Struct, frozen=True):
         rule_classes: the rules there are by name, the user's own included.
         anchor: where the journal's end is written down; None is nowhere.
         recorder: how much of what was received is kept.
+        latch_dir: where the active lockouts are kept besides `data_dir`, absolute; None is nowhere.
     """
 
     venue: VenueConfig
@@ -77,6 +78,7 @@ class GuardConfig(msgspec.Struct, frozen=True):
     rule_classes: Mapping[str, Any] = RULES
     anchor: AnchorConfig | None = None
     recorder: RecorderLimits = RecorderLimits()
+    latch_dir: Path | None = None
 
     def venue_settings(self) -> ProjectXSettings:
         """What the ProjectX client needs; it holds the key in the clear."""

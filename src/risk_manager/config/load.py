@@ -39,6 +39,8 @@ def load_config(directory: Path, environ: Mapping[str, str] = os.environ) -> Gua
         faults.extend(_repeated_accounts(accounts.accounts, accounts_document))
     labels = () if accounts is None else tuple(entry.labels for entry in accounts.accounts)
     classes = known_rules(directory, risk_document, faults)
+    if accounts is not None:
+        faults.extend(_latch_faults(directory, accounts, accounts_document))
     rule_sets = compose_rules(risk_document, labels, faults, classes)
     credentials = read_credentials(directory, environ, faults)
     if faults or accounts is None or risk is None or credentials is None:
@@ -64,7 +66,8 @@ def _assemble(
         )
         for entry, rules in zip(accounts.accounts, rule_sets.by_account, strict=True)
     )
-    data_dir = (directory / Path(accounts.data_dir).expanduser()).resolve()
+    data_dir = _resolved(directory, accounts.data_dir)
+    latch_dir = None if accounts.latch_dir is None else _resolved(directory, accounts.latch_dir)
     reset = risk.reset
     return GuardConfig(
         venue=venue,
@@ -75,22 +78,38 @@ def _assemble(
         api_port=accounts.api.port,
         data_dir=data_dir,
         warnings=rule_sets.warnings + _unguarded(guarded),
-        revision=revision_of(venue, guarded, (reset.time, reset.timezone), (accounts.api.port, data_dir)),
+        revision=revision_of(venue, guarded, (reset.time, reset.timezone), (accounts.api.port, data_dir, latch_dir)),
         anchor=_anchor(directory, accounts.anchor),
         recorder=RecorderLimits(accounts.recorder.days, accounts.recorder.most_megabytes << 20),
+        latch_dir=latch_dir,
     )
 
 
 def _anchor(directory: Path, section: AnchorSection | None) -> AnchorConfig | None:
     if section is None:
         return None
-    file = None if section.file is None else (directory / Path(section.file).expanduser()).resolve()
+    file = None if section.file is None else _resolved(directory, section.file)
     mail = section.mail
     return AnchorConfig(
         file,
         section.url,
         None if mail is None else Mail(mail.to, mail.sender, mail.host, mail.port, mail.starttls),
     )
+
+
+def _resolved(directory: Path, written: str) -> Path:
+    return (directory / Path(written).expanduser()).resolve()
+
+
+def _latch_faults(directory: Path, accounts: AccountsFile, document: Document) -> list[Fault]:
+    """Whether the directory is there is no fault: a disk that is gone must not keep the guard from starting."""
+    if accounts.latch_dir is None:
+        return []
+    data_dir, latch_dir = _resolved(directory, accounts.data_dir), _resolved(directory, accounts.latch_dir)
+    if not latch_dir.is_relative_to(data_dir) and not data_dir.is_relative_to(latch_dir):
+        return []
+    problem = f"is no second place: what takes {data_dir} away takes it along"
+    return [document.fault(("latch_dir",), problem, "name a directory on another disk")]
 
 
 def _repeated_accounts(entries: list[AccountEntry], document: Document) -> list[Fault]:

@@ -182,6 +182,7 @@ class AccountsFile(Section):
     accounts: list[AccountEntry] = Field(min_length=1, examples=["a list with - id: 123456 and mode: enforce"])
     api: ApiSection = ApiSection()
     data_dir: str = "../data"
+    latch_dir: str | None = Field(default=None, min_length=1, examples=["/media/other-disk/risk-manager"])
     anchor: AnchorSection | None = None
     recorder: RecorderSection = RecorderSection()
 

@@ -114,16 +114,23 @@ class LatchFile:
 
 
 class FileLatch:
-    """`ports.latch.Latch` in a data directory. Its files are made when they are first written."""
+    """`ports.latch.Latch` in a directory that is there. Its files are made when they are first written."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, second: "FileLatch | None" = None) -> None:
+        self.second = second
         self._directory = directory
         self._folder = directory / FOLDER
         self._key: bytes | None = None
         self._writer = Writer()
 
     def has_trace(self, account_id: str) -> bool:
-        return self._path(account_id).exists()
+        try:
+            self._path(account_id).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True  # nobody can tell, so it counts as one
+        return True
 
     async def read(self, account_id: str) -> Latched | None:
         # Nothing that can be trusted, then; a trace of it makes the account locked.
@@ -138,8 +145,10 @@ class FileLatch:
             raise LatchUnavailable(f"the disk refused: {error}") from error
 
     def close(self) -> None:
-        """End the thread after the writes asked for so far."""
+        """End the threads after the writes asked for so far."""
         self._writer.stop()
+        if self.second is not None:
+            self.second.close()
 
     def _read(self, account_id: str) -> Latched | None:
         # Nothing is made by looking, not even the key.

@@ -21,6 +21,10 @@ class Latched(msgspec.Struct, frozen=True):
 class Latch(Protocol):
     """Holds the newest set of active lockouts of every account, and nothing older."""
 
+    @property
+    def second(self) -> "Latch | None":
+        """The same in another place; whoever reads and writes this one does so there as well. None if there is none."""
+
     async def read(self, account_id: str) -> Latched | None:
         """What was written last and whole; None if there is nothing that can be trusted. Does not raise."""
 

@@ -231,5 +231,6 @@ def _needing_restart(before: GuardConfig, after: GuardConfig) -> list[str]:
         "reset": ((before.reset_time, before.timezone), (after.reset_time, after.timezone)),
         "api": (before.api_port, after.api_port),
         "data_dir": (before.data_dir, after.data_dir),
+        "latch_dir": (before.latch_dir, after.latch_dir),
     }
     return [name for name, (old, new) in parts.items() if old != new]

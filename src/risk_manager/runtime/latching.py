@@ -1,4 +1,7 @@
-"""The active lockouts of one account on their way to the latch: after acting, or before it when the journal fails."""
+"""The active lockouts of one account on their way to the latch: after acting, or before it when the journal fails.
+
+Each place the latch has is written on its own: one that refuses or hangs holds up no other.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,12 +17,18 @@ LATCH_BUDGET_S = 0.05
 
 RELATCH_S = 0.25
 FAULT = "latch"
+SECOND_FAULT = "second latch"
 
 log = structlog.get_logger("guard")
 
 
+def places_of(latch: Latch) -> tuple[Latch, ...]:
+    """Every place the latch has."""
+    return (latch,) if latch.second is None else (latch, latch.second)
+
+
 class Latching:
-    """Brings the newest set of lockouts into the latch, and offers it again while the disk refuses.
+    """Brings the newest set of lockouts into every place of the latch, and offers it again while a disk refuses.
 
     Args:
         name: the account's, for the log.
@@ -35,6 +44,31 @@ class Latching:
         health: Health,
         begin: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
+        named = zip((FAULT, SECOND_FAULT), places_of(latch), strict=False)
+        self._places = tuple(_Place(fault, name, account_id, place, health, begin) for fault, place in named)
+
+    def write_soon(self, latched: Latched) -> None:
+        """Have it written; something newer may be written in its place."""
+        for place in self._places:
+            place.write_soon(latched)
+
+    async def write_within_budget(self, latched: Latched) -> None:
+        """Have it written before anything is done that rests on it; a broken disk delays nothing but the first time."""
+        self.write_soon(latched)
+        await asyncio.gather(*(place.wait_within_budget() for place in self._places))
+
+
+class _Place:
+    def __init__(
+        self,
+        fault: str,
+        name: str,
+        account_id: str,
+        latch: Latch,
+        health: Health,
+        begin: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._fault = fault
         self._name = name
         self._account_id = account_id
         self._latch = latch
@@ -46,16 +80,13 @@ class Latching:
         self._tried = asyncio.Event()
 
     def write_soon(self, latched: Latched) -> None:
-        """Have it written; something newer may be written in its place."""
         self._wanted = latched
         self._tried.clear()
         if not self._is_writing:
             self._is_writing = True
             self._begin(self._write())
 
-    async def write_within_budget(self, latched: Latched) -> None:
-        """Have it written before anything is done that rests on it; a broken disk delays nothing but the first time."""
-        self.write_soon(latched)
+    async def wait_within_budget(self) -> None:
         if self._tried.is_set() or self._is_failing:
             return
         try:
@@ -84,11 +115,11 @@ class Latching:
             self._failed(str(error))
             return False
         self._is_failing = False
-        self._health.fault(FAULT, f"{left_out} lockouts have no room in it" if left_out else None)
+        self._health.fault(self._fault, f"{left_out} lockouts have no room in it" if left_out else None)
         return True
 
     def _failed(self, text: str) -> None:
-        self._health.fault(FAULT, text)
+        self._health.fault(self._fault, text)
         if not self._is_failing:
-            log.critical("latch not written", account=self._name, error=text)
+            log.critical(f"{self._fault} not written", account=self._name, error=text)
         self._is_failing = True

@@ -1,5 +1,6 @@
 """What earlier runs have left in the data directory, opened so that something can be enforced whatever its state."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,25 +30,29 @@ class Memory:
         crashes: starts of the last minute that came to no proper end; 0 where they are not counted.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, latch_dir: Path | None = None) -> None:
         self.journal: Journal
-        self.latch = FileLatch(directory)
+        self.latch = FileLatch(directory, None if latch_dir is None else FileLatch(latch_dir))
         self.lost: str | None = None
         self.crashes = 0
         self._directory = directory
+        self._latch_dirs = (directory,) if latch_dir is None else (directory, latch_dir)
         self._starts: StartLog | None = None
 
     @classmethod
-    async def open(cls, directory: Path, now_ns: int, *, counts_starts: bool = False) -> "Memory":
+    async def open(
+        cls, directory: Path, now_ns: int, *, latch_dir: Path | None = None, counts_starts: bool = False
+    ) -> "Memory":
         """Open the journal; a damaged one is put aside, and in place of an unusable one the latch has to do.
 
         Args:
             now_ns: UTC.
+            latch_dir: where the latch is kept as well; None keeps it in `directory` alone.
             counts_starts: whether this is a program that is started again when it crashes.
         Raises:
             JournalUnavailable: another daemon runs on the data directory, or there is no latch that could do.
         """
-        memory = cls(directory)
+        memory = cls(directory, latch_dir)
         was_used = any((directory / name).exists() for name in TRACES)
         had_journal = _has_content(directory / FILE_NAME)
         try:
@@ -119,10 +124,14 @@ class Memory:
                     raise
                 await self._renew(error, now_ns)
             except JournalUnavailable as refused:
-                if not (self._directory / latch.FOLDER).exists():
+                if not self._has_latch():
                     raise
                 self.journal = StandIn.instead_of(self._directory, refused)
                 log.critical("no journal, guarding with the latch alone", error=str(refused))
+
+    def _has_latch(self) -> bool:
+        # A disk that is ill has none; `Path.exists` would raise.
+        return any(os.path.exists(each / latch.FOLDER) for each in self._latch_dirs)
 
     async def _renew(self, error: JournalUnavailable, now_ns: int) -> None:
         place = set_aside(self._directory, now_ns)

@@ -5,6 +5,7 @@ has run before remembers nothing of an account at all, the account is locked unt
 end a lockout by deleting files would delete them (reliability F32).
 """
 
+import asyncio
 from collections.abc import Iterable
 
 import msgspec
@@ -18,9 +19,13 @@ from risk_manager.engine import Engine, EngineSettings
 from risk_manager.ports.journal import Journal, JournalUnavailable, Recovered
 from risk_manager.ports.latch import Latch, Latched, LatchUnavailable
 from risk_manager.runtime.coverage import Coverage
+from risk_manager.runtime.latching import places_of
 
 AMNESIA = "AMNESIA"
 """The reason, and in small letters the rule, of the lockout for want of memory."""
+
+SECOND_S = 2.0
+"""How long a start waits for the second place of the latch, each time: guarding matters more than a disk that hangs."""
 
 log = structlog.get_logger("guard")
 
@@ -77,23 +82,46 @@ async def _with_latch(
     account_id: str, journal: Journal, known: Recovered, latch: Latch, lost: str | None, now_ns: int
 ) -> Recovered:
     """What the journal knows, joined with the latch; both remember the outcome when this returns."""
-    latched = await latch.read(account_id)
+    looks = [await _looked_at(place, account_id, limit_s) for place, limit_s in _with_limits(latch)]
+    read = [latched for latched, _ in looks if latched is not None]
     is_forgotten = known.sequence == 0 and known.snapshot is None
-    if latched is not None:
-        lockouts = united(known.lockouts, await _unreleased(account_id, journal, known, latched))
-    elif is_forgotten and (lost is not None or latch.has_trace(account_id)):
+    if read:
+        unreleased = [await _unreleased(account_id, journal, known, latched) for latched in read]
+        lockouts = united(known.lockouts, *unreleased)
+    elif is_forgotten and (lost is not None or any(has_trace for _, has_trace in looks)):
         lockouts = (_amnesia(account_id, lost or "the journal does not know it"),)
     else:
         lockouts = known.lockouts
-    sequence = max(known.sequence, latched.sequence if latched is not None else 0)
+    sequence = max([known.sequence, *(latched.sequence for latched in read)])
     if set(lockouts) != set(known.lockouts):
         why = lost if is_forgotten and lost is not None else "the journal had not all of them"
         sequence = await _recorded(account_id, journal, sequence, lockouts, why, now_ns)
-    try:
-        await latch.write(account_id, Latched(sequence, lockouts))
-    except LatchUnavailable as error:
-        log.critical("latch not written", account=account_id, error=str(error))
+    for place, limit_s in _with_limits(latch):
+        try:
+            async with asyncio.timeout(limit_s):
+                await place.write(account_id, Latched(sequence, lockouts))
+        except (LatchUnavailable, TimeoutError) as error:
+            log.critical("latch not written", account=account_id, error=str(error) or "no answer in time")
     return msgspec.structs.replace(known, sequence=sequence, lockouts=lockouts)
+
+
+def _with_limits(latch: Latch) -> Iterable[tuple[Latch, float | None]]:
+    """Every place of the latch, and how many seconds to wait for it; without end for the journal's own disk."""
+    return zip(places_of(latch), (None, SECOND_S), strict=False)
+
+
+async def _looked_at(place: Latch, account_id: str, limit_s: float | None) -> tuple[Latched | None, bool]:
+    """What a place remembers, and whether something was once written there; of one that hangs, that it was."""
+    try:
+        async with asyncio.timeout(limit_s):
+            latched = await place.read(account_id)
+    except TimeoutError:
+        log.critical("latch not read", account=account_id, error="no answer in time")
+        return None, True
+    has_trace = place.has_trace(account_id)
+    if latched is None and has_trace:
+        log.critical("latch not read", account=account_id, error="nothing in it can be trusted")
+    return latched, has_trace
 
 
 async def _unreleased(account_id: str, journal: Journal, known: Recovered, latched: Latched) -> tuple[Lockout, ...]:

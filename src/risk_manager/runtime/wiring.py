@@ -77,7 +77,9 @@ async def build_daemon(
     calendar = build_calendar()
     prepare(calendar, [rule for account in config.accounts for rule in account.rules])
     venue = ProjectXVenue(settings, NetworkTransport(), clock)
-    memory = await Memory.open(config.data_dir, clock.now_ns(), counts_starts=directory is not None)
+    memory = await Memory.open(
+        config.data_dir, clock.now_ns(), latch_dir=config.latch_dir, counts_starts=directory is not None
+    )
     recorder = FlightRecorder(config.data_dir, clock, config.recorder)
     try:
         guards = await _guards(
