@@ -117,7 +117,7 @@ x: 1
         load_config(write(tmp_path, accounts, risk), {})
     report = str(refusal.value)
     assert report.splitlines() == [
-        "The configuration has 21 faults; nothing was started.",
+        "The configuration has 21 faults:",
         "  accounts.yaml, line 1, column 1, venue.instruments: is missing; write [MNQ, ES]",
         "  accounts.yaml, line 1, column 18, venue.api_url: 'http://api.topstepx.com' "
         "plain http is only for this machine (127.0.0.1, ::1, localhost)",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.processes import Guarded, Simulator, call, guarding, simulator
+from tests.e2e.processes import Guarded, Simulator, call, guarding, simulator, wait_for
 
 Json = dict[str, Any]
 
@@ -66,3 +66,35 @@ def test_a_hangup_signal_reads_the_files_again(sim: Simulator, tmp_path: Path) -
         write(guarded, "  max_contracts: {limit: 3}\n")
         guarded.process.send_signal(signal.SIGHUP)
         guarded.wait(lambda account: limit(account) == 3, "limit of the file")
+
+
+def test_a_configuration_broken_while_nobody_looked_leaves_no_account_unguarded(sim: Simulator, tmp_path: Path) -> None:
+    with guarding(sim, tmp_path, "  max_contracts: {limit: 3}\n") as guarded:
+        guarded.start()
+        guarded.wait_armed()
+        wait_for(lambda: (guarded.data / "accepted.json").exists() or None, "accepted configuration")
+        assert guarded.terminate() == 0
+
+        write(guarded, "  max_contracts: {limit: 0}\n")
+        guarded.start()
+        guarded.wait(lambda account: any("old one stays" in text for text in account["missing"]), "alarm")
+        guarded.wait(lambda account: account["state"] == "degraded" and account["limits"], "guard with an alarm")
+        sim.trade(5)
+        sim.wait_nets({"MNQ": 3})
+        assert limit(guarded.status()) == 3
+        assert "risk_config.yaml, line 2, column 26, rules.max_contracts.limit: must be above 0" in guarded.output()
+        assert "It is not used. The last accepted configuration is in force:" in guarded.output()
+
+        write(guarded, "  max_contracts: {limit: 2}\n")
+        sim.wait_nets({"MNQ": 2})
+        guarded.wait(lambda account: limit(account) == 2 and not account["missing"], "mended configuration")
+        assert guarded.terminate() == 0
+
+        # Not even YAML; and with it goes what says where the accepted one lies, but for one line.
+        accounts = tmp_path / "accounts.yaml"
+        accounts.write_text("accounts: [\n" + accounts.read_text("utf-8"), encoding="utf-8")
+        guarded.start()
+        guarded.wait(lambda account: account["state"] == "degraded" and account["limits"], "guard with an alarm")
+        sim.trade(3)
+        sim.wait_nets({"MNQ": 2})
+        assert guarded.terminate() == 0

@@ -36,16 +36,19 @@ def run(
     import asyncio
 
     from risk_manager.cli.errors import told
-    from risk_manager.config import ConfigInvalid, effective, load_config
+    from risk_manager.config import ConfigInvalid, effective
     from risk_manager.ports.journal import JournalUnavailable
+    from risk_manager.runtime.accepted import load_or_last
     from risk_manager.runtime.log import configure_log
     from risk_manager.runtime.wiring import AccountNotFound
 
     configure_log(level=log_level, as_json=log_json)
     try:
-        loaded = load_config(config)
+        loaded, faults = load_or_last(config)
     except ConfigInvalid as invalid:
-        raise _refused(str(invalid), 2) from None
+        raise _refused(f"{invalid}\nNothing was started.", 2) from None
+    if faults is not None:
+        typer.echo(f"{faults}\nIt is not used. The last accepted configuration is in force:", err=True)
     typer.echo(effective(loaded))
     try:
         asyncio.run(_guard(loaded, config))

@@ -47,24 +47,45 @@ def rules_of(directory: Path) -> dict[str, type[Rule]]:
     return known
 
 
-def known_rules(directory: Path, document: Document, faults: list[Fault]) -> dict[str, type[Rule]]:
+def custom_files(directory: Path) -> dict[Path, Path]:
+    """The files of a directory's own rules, by the place of each in a copy of the configuration."""
+    document = read_document(directory / RISK_FILE)
+    return {_copied(index, written): directory / Path(written).expanduser() for index, written in _named(document)}
+
+
+def known_rules(
+    directory: Path, document: Document, faults: list[Fault], copy: Path | None = None
+) -> dict[str, type[Rule]]:
     """All rules there are by name: the program's, those of the files the configuration names, and asked-for packages'.
 
     Args:
         document: `risk_config.yaml` in the directory; what is wrong with a file is a fault where it is named.
+        copy: of the configuration, where the files are taken from; None takes the files themselves.
     """
     known: dict[str, type[Rule]] = dict(RULES)
     data = document.data if isinstance(document.data, dict) else {}
-    paths = data.get("custom_rules")
-    for index, written in enumerate(paths if isinstance(paths, list) else []):
+    for index, written in _named(document):
         place: KeyPath = ("custom_rules", index)
-        if isinstance(written, str) and not document.is_misread(place):
-            for rule_class in _of_file(directory / Path(written).expanduser(), directory, document, place, faults):
-                _add(known, rule_class, document, place, faults)
+        path = directory / Path(written).expanduser() if copy is None else copy / _copied(index, written)
+        for rule_class in _of_file(path, copy or directory, document, place, faults):
+            _add(known, rule_class, document, place, faults)
     for name, place in _asked_for(data, known):
         for entry in entry_points(group=GROUP, name=name):
             _add_installed(known, name, entry, document, place, faults)
     return known
+
+
+def _named(document: Document) -> Iterator[tuple[int, str]]:
+    """The files a configuration names, each with its index."""
+    paths = document.data.get("custom_rules") if isinstance(document.data, dict) else None
+    for index, written in enumerate(paths if isinstance(paths, list) else []):
+        if isinstance(written, str) and not document.is_misread(("custom_rules", index)):
+            yield index, written
+
+
+def _copied(index: int, written: str) -> Path:
+    """The name is kept: a rule's module is called after it."""
+    return Path("custom", str(index), Path(written).name)
 
 
 def protocol_faults(rule_class: Any) -> tuple[str, ...]:

@@ -42,7 +42,7 @@ class ConfigInvalid(Exception):
 
     def __str__(self) -> str:
         count = len(self.faults)
-        head = f"The configuration has {count} fault{'' if count == 1 else 's'}; nothing was started."
+        head = f"The configuration has {count} fault{'' if count == 1 else 's'}:"
         return "\n".join([head, *(f"  {fault}" for fault in self.faults)])
 
 

@@ -9,6 +9,7 @@ import msgspec
 from risk_manager.alerts.mail import Mail
 from risk_manager.config.credentials import Credentials, read_credentials
 from risk_manager.config.custom_rules import RISK_FILE as RISK_FILE
+from risk_manager.config.custom_rules import custom_files as custom_files
 from risk_manager.config.custom_rules import known_rules
 from risk_manager.config.document import Document, read_document
 from risk_manager.config.effective import revision_of
@@ -24,21 +25,25 @@ from risk_manager.persistence.recording_room import RecorderLimits
 ACCOUNTS_FILE = "accounts.yaml"
 
 
-def load_config(directory: Path, environ: Mapping[str, str] = os.environ) -> GuardConfig:
+def load_config(directory: Path, environ: Mapping[str, str] = os.environ, *, files: Path | None = None) -> GuardConfig:
     """The configuration of a directory, complete and checked.
+
+    Args:
+        files: a copy of its files, the user's own rules in the places `custom_files` names; None reads the files
+            themselves. Credentials and all paths are the directory's own all the same.
 
     Raises:
         ConfigInvalid: with every fault of every file at once.
     """
     faults: list[Fault] = []
-    accounts_document = read_document(directory / ACCOUNTS_FILE)
-    risk_document = read_document(directory / RISK_FILE)
+    accounts_document = read_document((files or directory) / ACCOUNTS_FILE)
+    risk_document = read_document((files or directory) / RISK_FILE)
     accounts = validated(AccountsFile, accounts_document, faults)
     risk = validated(RiskFile, risk_document, faults)
     if accounts is not None:
         faults.extend(_repeated_accounts(accounts.accounts, accounts_document))
     labels = () if accounts is None else tuple(entry.labels for entry in accounts.accounts)
-    classes = known_rules(directory, risk_document, faults)
+    classes = known_rules(directory, risk_document, faults, files)
     if accounts is not None:
         faults.extend(_latch_faults(directory, accounts, accounts_document))
     rule_sets = compose_rules(risk_document, labels, faults, classes)

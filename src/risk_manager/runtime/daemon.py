@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from risk_manager.config import GuardConfig, load_config
+from risk_manager.config import GuardConfig
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import Event
 from risk_manager.persistence.quarantine import StandIn
@@ -17,6 +17,7 @@ from risk_manager.persistence.recorder import FlightRecorder
 from risk_manager.ports.clock import Clock
 from risk_manager.ports.journal import Journal
 from risk_manager.ports.venue import Venue
+from risk_manager.runtime.accepted import load_and_keep
 from risk_manager.runtime.anchoring import FAULT, Anchored, Anchoring, places_of
 from risk_manager.runtime.explanation import Explanation, explain
 from risk_manager.runtime.guard import CONNECTION, Guard
@@ -80,7 +81,7 @@ class Daemon:
         self._version = version
         self._started_ns = clock.now_ns()
         self._api = LocalApi(self, api_port) if api_port is not None else None
-        self.watch = ConfigWatch(directory, load_config, self) if directory is not None else None
+        self.watch = ConfigWatch(directory, load_and_keep, self) if directory is not None else None
         self._on_listening = on_listening
         self._recorder = recorder
         places = places_of(config.anchor) if config is not None and config.anchor is not None else ()

@@ -38,7 +38,9 @@ class ConfigWatch:
         self._reading = asyncio.Lock()
 
     async def run(self) -> None:
-        """Watch until cancelled."""
+        """Read the files, then watch them until cancelled."""
+        # What the guards were built of may not be what is written: it may have faults, or be changed since.
+        await self.reload()
         while True:
             try:
                 async for _ in self._changes():
