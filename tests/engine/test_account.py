@@ -370,3 +370,33 @@ def test_a_fill_read_after_the_position_that_holds_it_adds_nothing(has_positions
     guarded.feed(later if has_positions else msgspec.structs.replace(later, positions=None))
     assert _net(guarded) == net
     assert guarded.engine.account.fills == (fill,)
+
+
+@pytest.mark.parametrize(
+    ("happened_s", "told_after_s", "net"),
+    [
+        (-5, 6, 0),  # before the position was read, told with the fill that closes it
+        (1, 3, 0),  # within the second its stamp leaves open
+        (1, 1, 7),  # the same in time: nobody tells a fill again so soon
+        (2, 5, 7),  # after the position was read, however late it is told
+    ],
+)
+def test_an_opening_fill_that_was_missed_and_is_told_with_the_closing_one_adds_nothing(
+    happened_s: int, told_after_s: int, net: int
+) -> None:
+    guarded = Guarded(MaxContractsPerInstrument(default_limit=100))
+    venue = guarded.venue
+    (opening, *_) = venue.buys(ES, 7, 5000)
+    assert isinstance(opening, FillReceived)
+    venue.wait(10)
+    guarded.feed(ConnectionChanged("1001", Link.USER_HUB, False, "gone", 0, venue._tick()))
+    venue.wait(10)
+    seen = msgspec.structs.replace(venue.snapshot(), fills=None)
+    guarded.feed(seen)
+    assert _net(guarded) == 7
+    happened_ns = seen.at_ns + happened_s * SECOND_NS
+    venue.now_ns = happened_ns + told_after_s * SECOND_NS
+    closing, flat = venue.sells(ES, 7, 5001)
+    again = msgspec.structs.replace(opening.fill, at_ns=happened_ns)
+    guarded.feed(closing, msgspec.structs.replace(opening, fill=again, at_ns=happened_ns), flat)
+    assert _net(guarded) == net

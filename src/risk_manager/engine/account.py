@@ -168,7 +168,9 @@ class AccountState:
         self._hold(book)
 
     def on_fill(self, event: FillReceived) -> None:
-        book = self._take_fill(event.fill, event.received_ns, moves=self.has_fills or not self.has_positions)
+        is_late = self._is_late(event.fill) and self._book(event.fill.contract_id).contains(event.fill)
+        moves = (self.has_fills or not self.has_positions) and not is_late
+        book = self._take_fill(event.fill, event.received_ns, moves=moves)
         if book is not None:
             book.moved_ns = event.received_ns
 
@@ -267,6 +269,12 @@ class AccountState:
 
     def _is_today(self, fill: Fill) -> bool:
         return self.day.start_ns <= fill.at_ns < self.day.end_ns
+
+    def _is_late(self, fill: Fill) -> bool:
+        """Whether a fill nobody told of comes long after it happened: the venue tells an opening one again with the
+        closing one, to whoever missed it, too.
+        """
+        return fill.id not in self._fills and fill.at_ns < self.now_ns - SNAPSHOT_LAG_NS
 
     def _sum_day(self) -> None:
         valid = [fill for fill in self._fills.values() if not fill.is_voided and self._is_today(fill)]
