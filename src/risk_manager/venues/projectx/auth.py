@@ -19,7 +19,9 @@ from risk_manager.venues.projectx.venue_time import SECOND_NS
 _LIFE_DEFAULT_NS = 24 * 3600 * SECOND_NS
 _RENEW_AT_PERCENT = 75
 _YOUNG_NS = 60 * SECOND_NS
-_BACKOFF_MAX_NS = 30 * SECOND_NS
+_BACKOFF_MAX_NS = 8 * SECOND_NS
+"""Without a token nothing is seen: a refusal that has ended must not leave us blind for long after."""
+_RENEWAL_NS = 5 * SECOND_NS
 _UNREACHED_MAX_NS = 2 * SECOND_NS
 """As long as nobody answers, nobody is bothered; and without a token nothing is seen when they are back."""
 
@@ -169,7 +171,7 @@ class Auth:
 
     def _put_off_renewal(self, reason: str) -> None:
         self._problems.note("renewal_failed", reason)
-        self._renew_ns = self._clock.now_ns() + _BACKOFF_MAX_NS // 6
+        self._renew_ns = self._clock.now_ns() + _RENEWAL_NS
 
 
 def _is_success(envelope: dict[str, object]) -> bool:
@@ -186,7 +188,7 @@ def _why(answer: Answer) -> str:
 
 
 def _backoff_ns(failures: int) -> int:
-    """1, 2, 4 ... 30 seconds."""
+    """1, 2, 4, 8 seconds."""
     return min(_BACKOFF_MAX_NS, SECOND_NS << min(failures - 1, 10))
 
 
