@@ -20,6 +20,7 @@ from risk_manager.replay.fingerprints import of_calendar, of_code, of_days
 from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.commits import JOURNAL
 from risk_manager.runtime.daemon import Daemon
+from risk_manager.runtime.earlier_calls import DECISIONS_MOST, asked_lately
 from risk_manager.runtime.guard import DecisionListener, Guard
 from risk_manager.runtime.memory import Memory
 from risk_manager.runtime.minimal import dormant
@@ -132,7 +133,7 @@ async def _guards(
     account_ids = await _resolved(config.accounts, venue)
     poll_ns = int(max(poll_s, _fair_poll_s(len(account_ids))) * 1_000_000_000)
     await memory.make_sound(account_ids, clock.now_ns())
-    guards = []
+    guards, asked = [], []
     for account, account_id in zip(config.accounts, account_ids, strict=True):
         rules = RulesInForce(config.data_dir, account_id, account.rules, config.rule_classes)
         judged = dormant(rules.rules) if memory.minimal else rules.rules
@@ -143,6 +144,12 @@ async def _guards(
             memory.latch,
             lost=memory.lost_of(account_id),
             from_snapshot=not memory.minimal,
+            now_ns=clock.now_ns(),
+        )
+        asked += asked_lately(
+            await memory.journal.decisions(account_id, most=DECISIONS_MOST),
+            alive_ns=engine.account.received_ns,
+            poll_ns=poll_ns,
             now_ns=clock.now_ns(),
         )
         guard = Guard(
@@ -164,6 +171,7 @@ async def _guards(
         if memory.fault is not None:
             guard.health.fault(JOURNAL, memory.fault)
         guards.append(guard)
+    venue.recall(asked)
     return tuple(guards)
 
 

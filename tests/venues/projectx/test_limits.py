@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_manager.venues.projectx.limits import CallBudget, Lane
+from risk_manager.domain.actions import CancelOrder, ClosePosition, ReducePosition, TakeSnapshot
+from risk_manager.venues.projectx.limits import CallBudget, Lane, lanes_of
 
 S = 1_000_000_000
 
@@ -32,14 +33,14 @@ def test_frees_a_place_when_its_call_leaves_the_window() -> None:
 def test_counts_bars_apart() -> None:
     budget = CallBudget()
     granted(budget, Lane.BARS, [S] * 50)
-    assert granted(budget, Lane.CLOSE, [S] * 152) == 152
+    assert granted(budget, Lane.CLOSE, [S] * 148) == 148
 
 
 def test_stops_first_who_can_wait_longest() -> None:
     budget = CallBudget()
     lanes = (Lane.PING, Lane.READ, Lane.LOOK, Lane.ORDER, Lane.CLOSE)
     # A look is two calls; the first is not taken from what is shared, and the last close goes beyond it.
-    assert [granted(budget, lane, [S] * 200) for lane in lanes] == [30, 30, 1 + 16, 48, 12 + 1]
+    assert [granted(budget, lane, [S] * 200) for lane in lanes] == [30, 30, 1 + 14, 52, 8 + 1]
 
 
 @pytest.mark.parametrize("busy", [Lane.READ, Lane.ORDER, Lane.CLOSE])
@@ -54,8 +55,24 @@ def test_lets_an_account_be_looked_at_every_few_seconds_whoever_is_busy(busy: La
 
 def test_takes_looks_beyond_their_own_from_what_is_shared_and_never_half_of_one() -> None:
     budget = CallBudget()
-    granted(budget, Lane.ORDER, [S] * 89)
+    granted(budget, Lane.ORDER, [S] * 85)
     assert [budget.ask(Lane.LOOK, S) for _ in range(3)] == [0, 0, 2_625_000_000]
+
+
+@pytest.mark.parametrize("busy", [Lane.READ, Lane.LOOK, Lane.ORDER, Lane.CLOSE])
+def test_lets_an_accounts_record_and_fills_be_read_twice_a_minute_whoever_is_busy(busy: Lane) -> None:
+    budget = CallBudget()
+    granted(budget, busy, [S] * 200)
+    granted(budget, Lane.ORDER, [S] * 200)
+    assert [budget.ask(Lane.RECORD, S) for _ in range(3)] == [0, 0, 31_500_000_000]
+    assert budget.ask(Lane.RECORD, 32_500_000_000 - 1) == 1
+    assert granted(budget, Lane.RECORD, [32_500_000_000] * 3) == 2
+
+
+def test_takes_records_beyond_their_own_from_what_reads_share() -> None:
+    budget = CallBudget()
+    assert granted(budget, Lane.RECORD, [S] * 100) == 2 + 60
+    assert budget.ask(Lane.READ, S) == 63 * S
 
 
 def test_never_grants_more_than_200_calls_in_a_minute_but_to_closes_beyond_their_share() -> None:
@@ -63,12 +80,12 @@ def test_never_grants_more_than_200_calls_in_a_minute_but_to_closes_beyond_their
     times_ns = range(S, 61 * S, S // 20)
     calls = sum(granted(budget, Lane.ORDER, [at_ns]) + 2 * granted(budget, Lane.LOOK, [at_ns]) for at_ns in times_ns)
     assert calls == 140 + 46
-    assert granted(budget, Lane.CLOSE, [61 * S - 1] * 20) == 12 + 1  # what is left, and one at its pace beyond
+    assert granted(budget, Lane.CLOSE, [61 * S - 1] * 20) == 8 + 1  # what is left, and one at its pace beyond
 
 
 def test_sends_closes_beyond_their_share_at_their_pace() -> None:
     budget = CallBudget()
-    assert granted(budget, Lane.CLOSE, [10 * S] * 152) == 152
+    assert granted(budget, Lane.CLOSE, [10 * S] * 148) == 148
     assert budget.ask(Lane.CLOSE, 10 * S) == 0
     assert budget.ask(Lane.CLOSE, 10 * S) == S // 4
     assert budget.ask(Lane.AUTH, 10 * S) == 0  # each at its own
@@ -80,7 +97,7 @@ def test_sends_closes_beyond_their_share_at_their_pace() -> None:
 @pytest.mark.parametrize(("lane", "pauses_s"), [(Lane.AUTH, [2, 4, 8, 16, 16]), (Lane.CLOSE, [0.5, 1, 1, 1, 1])])
 def test_calls_less_often_beyond_its_share_while_the_venue_refuses(lane: Lane, pauses_s: list[float]) -> None:
     budget = CallBudget()
-    granted(budget, Lane.CLOSE, [10 * S] * 152)
+    granted(budget, Lane.CLOSE, [10 * S] * 148)
     now_ns, found = 10 * S, []
     assert budget.ask(lane, now_ns) == 0
     for _ in pauses_s:
@@ -91,14 +108,14 @@ def test_calls_less_often_beyond_its_share_while_the_venue_refuses(lane: Lane, p
         assert budget.ask(lane, now_ns) == 0
     assert found == pauses_s
     # With a slot of its own the waiting is over, and the next time begins anew.
-    assert granted(budget, lane, [200 * S] * 152) == 152
+    assert granted(budget, lane, [200 * S] * 148) == 148
     assert budget.ask(lane, 200 * S) == 0
     assert budget.ask(lane, 200 * S) == (S if lane is Lane.AUTH else S // 4)
 
 
 def test_waits_for_the_next_slot_where_that_is_sooner_than_the_pace() -> None:
     budget = CallBudget()
-    granted(budget, Lane.CLOSE, [10 * S] * 152)
+    granted(budget, Lane.CLOSE, [10 * S] * 148)
     assert budget.ask(Lane.AUTH, 72 * S + S // 2) == 0  # beyond its share, once
     assert budget.ask(Lane.AUTH, 72 * S + S // 2) == S // 2
 
@@ -107,14 +124,15 @@ def test_pauses_reads_and_neither_looks_nor_enforcement() -> None:
     budget = CallBudget()
     budget.pause_reads(20 * S)
     budget.pause_reads(15 * S)
-    assert budget.ask(Lane.READ, 10 * S) == 10 * S
+    assert [budget.ask(lane, 10 * S) for lane in (Lane.READ, Lane.RECORD)] == [10 * S, 10 * S]
     assert [budget.ask(Lane.LOOK, 10 * S) for _ in range(2)] == [0, 2_625_000_000]
     assert budget.ask(Lane.CLOSE, 10 * S) == 0
     assert budget.ask(Lane.READ, 20 * S) == 0
 
 
 @pytest.mark.parametrize(
-    ("lane", "most"), [(Lane.READ, 60), (Lane.LOOK, 47), (Lane.ORDER, 140), (Lane.CLOSE, 153), (Lane.BARS, 50)]
+    ("lane", "most"),
+    [(Lane.READ, 60), (Lane.RECORD, 62), (Lane.LOOK, 45), (Lane.ORDER, 140), (Lane.CLOSE, 149), (Lane.BARS, 50)],
 )
 def test_takes_back_a_call_that_never_left(lane: Lane, most: int) -> None:
     budget = CallBudget()
@@ -147,3 +165,47 @@ def test_makes_no_call_wait_longer_than_it_should(calls: list[tuple[Lane, int, b
         elif wait_ns == 0 and lane not in (Lane.BARS, Lane.CLOSE, Lane.AUTH):
             sent += [now_ns] * count
         assert len([at for at in sent if at > now_ns - 60 * S]) <= 180
+
+
+# -- after a restart ---------------------------------------------------------------------------------------------------
+
+
+def test_sheds_reads_while_the_calls_of_an_earlier_run_count_but_holds_no_enforcement_up() -> None:
+    budget = CallBudget()
+    budget.recall([(Lane.ORDER, 10 * S)] * 100)
+    # 148 are shared; 60 of them are kept from looks, so 88 less 100: only what every start may read.
+    assert granted(budget, Lane.READ, [20 * S] * 200) == 12
+    assert granted(budget, Lane.LOOK, [20 * S] * 200) == 1, "its own"
+    assert granted(budget, Lane.ORDER, [20 * S] * 200) == 140 - 100 - 12
+    assert granted(budget, Lane.CLOSE, [20 * S] * 200) == 148 - 40 + 1
+    assert granted(budget, Lane.READ, [90 * S] * 200) == 60, "by then they are forgotten"
+
+
+def test_lets_orders_through_though_an_earlier_run_has_used_up_everything() -> None:
+    budget = CallBudget()
+    budget.recall([(Lane.CLOSE, 10 * S)] * 300)
+    assert granted(budget, Lane.ORDER, [20 * S] * 200) == 24
+    assert budget.ask(Lane.CLOSE, 20 * S) == 0
+    assert budget.ask(Lane.AUTH, 20 * S) == 0
+
+
+@pytest.mark.parametrize("at_s", [1, 20])
+def test_reckons_no_more_for_an_earlier_run_than_it_was_let(at_s: int) -> None:
+    budget = CallBudget()
+    wanted = [(Lane.READ, at_s * S + number) for number in range(500)]
+    budget.recall([(Lane.ORDER, (at_s + 1) * S)] * 10 + wanted)
+    # 60 reads and 10 orders; and those in time's order, whichever way they are told
+    assert granted(budget, Lane.ORDER, [30 * S] * 200) == 70
+
+
+def test_a_calm_run_leaves_the_next_one_everything_it_needs() -> None:
+    budget = CallBudget()
+    budget.recall([(Lane.LOOK, number * 3 * S) for number in range(1, 20)])
+    assert granted(budget, Lane.READ, [60 * S] * 200) == 60
+
+
+def test_knows_the_lanes_of_what_the_guard_asks_for() -> None:
+    assert lanes_of(TakeSnapshot("1", "doubt", True)) == (Lane.LOOK, Lane.RECORD, Lane.RECORD)
+    assert lanes_of(TakeSnapshot("1", "proof", False)) == (Lane.LOOK,)
+    assert lanes_of(ClosePosition("1", "", "ES")) == lanes_of(ReducePosition("1", "", "ES", 1)) == (Lane.CLOSE,)
+    assert lanes_of(CancelOrder("1", "", "ES", "7")) == (Lane.ORDER,)

@@ -37,24 +37,27 @@ class Gateway:
         self._rest = rest
         self._auth = auth
 
-    async def read(self, path: str, payload: Mapping[str, Any], *, granted_ns: int | None = None) -> Envelope:
+    async def read(
+        self, path: str, payload: Mapping[str, Any], *, lane: Lane = Lane.READ, granted_ns: int | None = None
+    ) -> Envelope:
         """Ask and return the successful answer. A refused token or a connection gone stale is tried once more.
 
         Args:
-            granted_ns: of the look that the first try is part of.
+            lane: of the first try; others are READs.   granted_ns: of the look that the first try is part of.
 
         Raises:
             ReadFailed: the venue answered, but not with success.
             NotSent, Lost: it was not reached, or did not answer.
         """
         token = await self._auth.token()
-        answer = await self._post_twice(path, payload, token, granted_ns)
+        lane = lane if granted_ns is None else Lane.LOOK
+        answer = await self._post_twice(path, payload, token, lane, granted_ns)
         if answer.status == 401:
             self._auth.rejected(token)
             renewed = await self._auth.token()
             if renewed != token:
                 token = renewed
-                answer = await self._post_twice(path, payload, token, None)
+                answer = await self._post_twice(path, payload, token, Lane.READ, None)
         envelope = answer.envelope()
         if answer.status != 200 or envelope is None:
             raise ReadFailed(f"{path}: status {answer.status}", status=answer.status)
@@ -106,10 +109,11 @@ class Gateway:
             self._auth.accepted(token)
         return Ruling(verdict(mutation, answer.status, answer.envelope()), answer.at_ns)
 
-    async def _post_twice(self, path: str, payload: Mapping[str, Any], token: str, granted_ns: int | None) -> Answer:
+    async def _post_twice(
+        self, path: str, payload: Mapping[str, Any], token: str, lane: Lane, granted_ns: int | None
+    ) -> Answer:
         """Send a read, once more if the connection was gone before the answer: a stale keep-alive, most often."""
         try:
-            lane = Lane.READ if granted_ns is None else Lane.LOOK
             return await self._rest.post(path, payload, lane=lane, token=token, granted_ns=granted_ns)
         except Lost as error:
             if not error.is_disconnect:

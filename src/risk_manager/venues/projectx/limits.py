@@ -6,7 +6,10 @@ argument and waits go out as a number.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from enum import Enum
+
+from risk_manager.domain.actions import Action, ClosePosition, ReducePosition, TakeSnapshot
 
 _SECOND_NS = 1_000_000_000
 _MARGIN_PERCENT = 105
@@ -14,18 +17,43 @@ _LOOK_EVERY_MS = 2_500
 _LOOK_CALLS = 2
 """A look at an account is two calls, for positions and for orders."""
 _LOOKS_CALLS = 60_000 // _LOOK_EVERY_MS * _LOOK_CALLS
+_RECORDS_EVERY_MS = 30_000
+_RECORDS_CALLS = 2
+"""What a full snapshot reads besides: the account record and the fills."""
+_BEGIN_READS = 12
+_BEGIN_ORDERS = 24
+"""So many are let through after a start, whatever was called before it: that is only reckoned."""
+_OWN_CALLS = _LOOKS_CALLS + 60_000 // _RECORDS_EVERY_MS * _RECORDS_CALLS
 
 
 class Lane(Enum):
-    """What a call is for. A LOOK is two calls that are granted together; ORDER, CLOSE and AUTH are enforcement."""
+    """What a call is for.
+
+    A LOOK is two calls that are granted together, for positions and orders; a RECORD is one for the account record or
+    the fills; ORDER, CLOSE and AUTH are enforcement.
+    """
 
     PING = "ping"
     READ = "read"
+    RECORD = "record"
     LOOK = "look"
     BARS = "bars"
     AUTH = "auth"
     ORDER = "order"
     CLOSE = "close"
+
+
+def lanes_of(action: Action) -> tuple[Lane, ...]:
+    """The lanes an action takes."""
+    match action:
+        case TakeSnapshot(full=True):
+            return Lane.LOOK, Lane.RECORD, Lane.RECORD
+        case TakeSnapshot():
+            return (Lane.LOOK,)
+        case ClosePosition() | ReducePosition():
+            return (Lane.CLOSE,)
+        case _:
+            return (Lane.ORDER,)
 
 
 _PACING_NS = {Lane.AUTH: _SECOND_NS, Lane.CLOSE: _SECOND_NS // 4}
@@ -45,10 +73,14 @@ class _Window:
     def wait_ns(self, now_ns: int, most: int | None = None) -> int:
         """0 if fewer than `most` (default: all) calls are in the window, else the time until that is so."""
         limit = self.calls if most is None else most
+        surplus = self.count(now_ns) - limit
+        return 0 if surplus < 0 else self._stamps[surplus] + self._length_ns - now_ns
+
+    def count(self, now_ns: int) -> int:
+        """The calls in the window."""
         while self._stamps and self._stamps[0] + self._length_ns <= now_ns:
             self._stamps.popleft()
-        surplus = len(self._stamps) - limit
-        return 0 if surplus < 0 else self._stamps[surplus] + self._length_ns - now_ns
+        return len(self._stamps)
 
     def add(self, now_ns: int) -> None:
         self._stamps.append(now_ns)
@@ -65,18 +97,25 @@ class CallBudget:
     """Who may call now.
 
     A part is for looks alone: one in 2.5 s, whatever else goes on, that neither polling nor enforcement can use up, and
-    that goes on while the venue says 429. The rest is shared, and who can wait longest stops first: pings when half of
-    `read_calls` are used, reads at all of them, then further looks, then orders; at a 429 all but enforcement. What is
-    left is for closes and logins. If that is used up too these wait for the next slot, but no longer than their lane's
-    pacing, which doubles with every refusal until there is a slot again.
+    that goes on while the venue says 429. Another is for records: two in 30 s. The rest is shared, and who can wait
+    longest stops first: pings when half of `read_calls` are used, reads and further records at all of them, then
+    further looks, then orders; at a 429 all but enforcement. What is left is for closes and logins. If that is used up
+    too these wait for the next slot, but no longer than their lane's pacing, which doubles with every refusal until
+    there is a slot again.
+
+    Calls of an earlier run, as far as they are known, leave less of what is shared to reads and orders, though never
+    nothing. Closes and logins do not wait for them.
     """
 
     def __init__(self, *, calls: int = 200, read_calls: int = 60) -> None:
+        self._settings = calls, read_calls
         self._looks = _Window(_LOOK_CALLS, _LOOK_EVERY_MS)
-        self._rest = _Window(calls - _LOOKS_CALLS, 60_000)
+        self._records = _Window(_RECORDS_CALLS, _RECORDS_EVERY_MS)
+        self._rest = _Window(calls - _OWN_CALLS, 60_000)
+        self._earlier = _Window(0, 60_000)
         self._bars = _Window(50, 30_000)
         left = self._rest.calls
-        self._most = {Lane.PING: read_calls // 2, Lane.READ: read_calls, Lane.LOOK: left - 60, Lane.ORDER: left - 12}
+        self._most = {Lane.PING: read_calls // 2, Lane.READ: read_calls, Lane.LOOK: left - 60, Lane.ORDER: left - 8}
         self._reads_resume_ns = 0
         self._beyond_ns = dict.fromkeys(_PACING_NS, 0)
         self._pacing_ns = dict(_PACING_NS)
@@ -88,19 +127,31 @@ class CallBudget:
                 return _grant(self._bars.wait_ns(now_ns), now_ns, self._bars)
             case Lane.PING | Lane.READ:
                 return self._ask_to_read(lane, 1, now_ns)
+            case Lane.RECORD:
+                wait_ns = max(self._reads_resume_ns - now_ns, self._records.wait_ns(now_ns))
+                wait_ns = _grant(max(0, wait_ns), now_ns, self._records)
+                return wait_ns and min(wait_ns, self._ask_to_read(Lane.READ, 1, now_ns))
             case Lane.LOOK:
                 wait_ns = _grant(self._looks.wait_ns(now_ns, 1), now_ns, *_LOOK_CALLS * (self._looks,))
                 return wait_ns and min(wait_ns, self._ask_to_read(lane, _LOOK_CALLS, now_ns))
             case Lane.ORDER:
-                return _grant(self._rest.wait_ns(now_ns, self._most[lane]), now_ns, self._rest)
+                most = max(_BEGIN_ORDERS, self._most[lane] - self._earlier.count(now_ns))
+                return _grant(self._rest.wait_ns(now_ns, most), now_ns, self._rest)
             case Lane.AUTH | Lane.CLOSE:
                 return _grant(self._wait_beyond_ns(lane, now_ns), now_ns, self._rest)
 
+    def recall(self, calls: Iterable[tuple[Lane, int]]) -> None:
+        """Take in what an earlier run wanted to call for and when, by our clock: as much as it was let."""
+        total, read_calls = self._settings
+        before = CallBudget(calls=total, read_calls=read_calls)
+        for lane, at_ns in sorted(calls, key=lambda call: call[1]):
+            before.ask(lane, at_ns)
+        self._earlier = before._rest
+
     def give_back(self, lane: Lane, at_ns: int) -> None:
         """Take back one call that was granted at `at_ns`: it certainly never left."""
-        if lane is Lane.BARS:
-            self._bars.remove(at_ns)
-        elif lane is not Lane.LOOK or not self._looks.remove(at_ns):
+        own = {Lane.BARS: self._bars, Lane.LOOK: self._looks, Lane.RECORD: self._records}.get(lane)
+        if (own is None or not own.remove(at_ns)) and lane is not Lane.BARS:
             self._rest.remove(at_ns)
 
     def refused(self, lane: Lane) -> None:
@@ -113,7 +164,9 @@ class CallBudget:
         self._reads_resume_ns = max(self._reads_resume_ns, until_ns)
 
     def _ask_to_read(self, lane: Lane, calls: int, now_ns: int) -> int:
-        wait_ns = max(self._reads_resume_ns - now_ns, self._rest.wait_ns(now_ns, self._most[lane] - calls + 1))
+        left = max(_BEGIN_READS, self._most[Lane.LOOK] - self._earlier.count(now_ns))
+        wait_ns = self._rest.wait_ns(now_ns, min(self._most[lane], left) - calls + 1)
+        wait_ns = max(self._reads_resume_ns - now_ns, wait_ns)
         return _grant(max(0, wait_ns), now_ns, *calls * (self._rest,))
 
     def _wait_beyond_ns(self, lane: Lane, now_ns: int) -> int:

@@ -1,7 +1,7 @@
 """One REST call: its share of the budget, its clock reading, its effect on what we believe of the link."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -28,6 +28,10 @@ _WAIT_MAX_NS = 5 * SECOND_NS
 _TRIALS_NS = {Lane.ORDER: SECOND_NS, Lane.LOOK: 2 * SECOND_NS}
 """Between two calls of a lane while nothing is answered, or orders with 429: they only find out whether it still is."""
 _SLEEP_MAX_NS = SECOND_NS
+_BEHIND_NS = SECOND_NS // 20
+"""How soon an account that waits to be looked at behind another sees that the other has had its turn."""
+_SHED = (Lane.READ, Lane.RECORD, Lane.BARS)
+"""Lanes that do not wait for the budget."""
 
 CALLS_AT_ONCE = 16
 """Calls of a lane under way at one time, each on a connection of its own."""
@@ -72,24 +76,36 @@ class RestClient:
         self._failures = 0
         self._is_limited = False
         self._trial_ns = dict.fromkeys(_TRIALS_NS, 0)
-        self._slots = {lane: asyncio.Semaphore(CALLS_AT_ONCE) for lane in (Lane.READ, Lane.BARS, Lane.ORDER)}
-        self._look_turn = asyncio.Lock()
-        self._looking: set[str] = set()
+        self._slots = {lane: asyncio.Semaphore(CALLS_AT_ONCE) for lane in (*_SHED, Lane.ORDER)}
+        self._looking: dict[str, int] = {}
+        self._looked_ns: dict[str, int] = {}
+
+    def recall(self, calls: Iterable[tuple[Lane, int]]) -> None:
+        """Take in what an earlier run wanted to call for and when, by our clock: the venue still counts it."""
+        self._budget.recall(calls)
 
     async def look(self, account_id: str) -> int:
-        """Wait, behind who came first, until positions and orders of an account may be read; the instant of the grant.
+        """Wait until positions and orders of an account may be read; the instant of the grant.
+
+        Who was looked at longest ago goes first, and of those who never were, who came first.
 
         Raises:
             NotSent: the same is waited for already.
         """
         if account_id in self._looking:
             raise NotSent("the account is about to be read already")
-        self._looking.add(account_id)
+        self._looking[account_id] = self._looked_ns.get(account_id, 0)
         try:
-            async with self._look_turn:
-                return await self._wait_for_budget(Lane.LOOK, 0)
+            while True:
+                is_first = account_id == min(self._looking, key=self._looking.__getitem__)
+                now_ns = self._clock.now_ns()
+                wait_ns = self._ask(Lane.LOOK, now_ns) if is_first else _BEHIND_NS
+                if wait_ns == 0:
+                    self._looked_ns[account_id] = now_ns
+                    return now_ns
+                await asyncio.sleep(min(wait_ns, _SLEEP_MAX_NS) / SECOND_NS)
         finally:
-            self._looking.discard(account_id)
+            del self._looking[account_id]
 
     async def post(
         self,
@@ -140,7 +156,7 @@ class RestClient:
     async def _wait_for_budget(self, lane: Lane, asked_ns: int) -> int:
         """The instant at which the budget lets a call go; `asked_ns` is when it was wanted."""
         while (wait_ns := self._ask(lane, now_ns := self._clock.now_ns())) > 0:
-            if lane in (Lane.READ, Lane.BARS):
+            if lane in _SHED:
                 self._problems.note("read_over_budget", f"next slot in {wait_ns / SECOND_NS:.1f} s")
                 raise NotSent("the call budget for reads is used up")
             if lane is Lane.ORDER:

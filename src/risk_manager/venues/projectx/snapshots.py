@@ -14,8 +14,9 @@ from risk_manager.ports.clock import Clock
 from risk_manager.venues.projectx import wire
 from risk_manager.venues.projectx.account_list import AccountList, Listed
 from risk_manager.venues.projectx.catalogue import Catalogue
-from risk_manager.venues.projectx.errors import ProjectXError, ReadFailed
+from risk_manager.venues.projectx.errors import NotSent, ProjectXError, ReadFailed
 from risk_manager.venues.projectx.gateway import Envelope, Gateway
+from risk_manager.venues.projectx.limits import Lane
 from risk_manager.venues.projectx.order_pages import OrderPages
 from risk_manager.venues.projectx.problems import Problems
 from risk_manager.venues.projectx.records import Reader
@@ -33,6 +34,9 @@ class _ReadFill(NamedTuple):
 
 class SnapshotReader:
     """Reads accounts; the calls of one snapshot run in parallel.
+
+    A full snapshot that is not let through, or not whole, makes the account's next one full: what was shed does not
+    wait until the polling comes round to it.
 
     Attributes:
         absences: by id of an account that the venue's list last lacked, what to tell of it.
@@ -57,12 +61,15 @@ class SnapshotReader:
         self._day_start_ns = day_start_ns
         self._orders = OrderPages(gateway, problems)
         self._accounts = AccountList()
+        self._owed: set[str] = set()
         self.absences: dict[str, str] = {}
         self._known_fills: dict[int, _ReadFill] = {}
         self._known_since_ns = 0
 
     async def read(self, account_id: str, *, full: bool) -> SnapshotTaken:
         """Positions and working orders, with `full` also the account record and the day's fills, oldest first."""
+        if full:
+            self._owed.add(account_id)
         looked_ns = await self._part(lambda: self._gateway.look(account_id))
         requested_ns = self._clock.now_ns()
         since_ns = self._day_start_ns(self._time.now_ns(requested_ns))
@@ -70,11 +77,13 @@ class SnapshotReader:
             self._known_since_ns, self._known_fills = since_ns, {}
         positions = orders = account = fills = None
         if looked_ns is not None:
+            full = account_id in self._owed
+            self._owed.discard(account_id)
             positions, orders, account, fills, _ = await asyncio.gather(
                 self._part(lambda: self._read_positions(account_id, looked_ns)),
                 self._part(lambda: self._orders.read(account_id, looked_ns)),
-                self._part(self._read_account) if full else _nothing(),
-                self._part(lambda: self._read_fills(account_id, since_ns)) if full else _nothing(),
+                self._part(self._read_account, account_id) if full else _nothing(),
+                self._part(lambda: self._read_fills(account_id, since_ns), account_id) if full else _nothing(),
                 self._catalogue.load_once(),
             )
         # Rows become values only here: the contracts they name may have arrived with the last of the answers.
@@ -110,11 +119,15 @@ class SnapshotReader:
         except BadRecord as error:
             raise ReadFailed(f"/api/Account/search: {error}", status=200) from None
 
-    async def _part[T](self, read: Callable[[], Awaitable[T]]) -> T | None:
+    async def _part[T](self, read: Callable[[], Awaitable[T]], owed_to: str | None = None) -> T | None:
+        """What was read, None if nothing was; a part that never left is then owed to the account."""
         try:
             return await read()
         except ProjectXError as error:
             self._problems.note("snapshot_part_failed", str(error))
+            # One that was sent and not answered is not: asked for with every look, it would hold every look up.
+            if owed_to is not None and isinstance(error, NotSent):
+                self._owed.add(owed_to)
             return None
 
     async def _read_positions(self, account_id: str, granted_ns: int) -> Envelope:
@@ -122,11 +135,11 @@ class SnapshotReader:
         return await self._gateway.read("/api/Position/searchOpen", payload, granted_ns=granted_ns)
 
     async def _read_account(self) -> Envelope:
-        return await self._gateway.read("/api/Account/search", {"onlyActiveAccounts": True})
+        return await self._gateway.read("/api/Account/search", {"onlyActiveAccounts": True}, lane=Lane.RECORD)
 
     async def _read_fills(self, account_id: str, since_ns: int) -> Envelope:
         payload = {"accountId": int(account_id), "startTimestamp": format_stamp(since_ns)}
-        return await self._gateway.read("/api/Trade/search", payload)
+        return await self._gateway.read("/api/Trade/search", payload, lane=Lane.RECORD)
 
     def _listed_accounts(self, envelope: Envelope | None) -> dict[str, Account] | None:
         """The accounts in the venue's list by id; None if it was not read or cannot be trusted."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
 from risk_manager.domain.account import Account
@@ -18,7 +18,7 @@ from risk_manager.venues.projectx.feed import Feed
 from risk_manager.venues.projectx.followups import FollowUps
 from risk_manager.venues.projectx.gateway import Gateway
 from risk_manager.venues.projectx.hubs import HubConnection, HubSession
-from risk_manager.venues.projectx.limits import CallBudget
+from risk_manager.venues.projectx.limits import CallBudget, lanes_of
 from risk_manager.venues.projectx.problems import Problems, Report
 from risk_manager.venues.projectx.records import Reader
 from risk_manager.venues.projectx.rest import RestClient
@@ -71,6 +71,10 @@ class ProjectXVenue:
     def problem_counts(self) -> Mapping[str, int]:
         """How often each oddity was met."""
         return self._problems.counts
+
+    def recall(self, asked: Iterable[tuple[int, Action]]) -> None:
+        """Take in what an earlier run has asked for and when (local time): the venue still counts it against us."""
+        self._rest.recall((lane, at_ns) for at_ns, action in asked for lane in lanes_of(action))
 
     def contracts(self) -> tuple[Contract, ...]:
         """The contracts known so far."""
