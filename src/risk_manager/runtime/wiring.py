@@ -9,13 +9,14 @@ from risk_manager.config import AccountConfig, GuardConfig
 from risk_manager.config.calendar import build_calendar, prepare
 from risk_manager.domain.account import Account
 from risk_manager.domain.calendar import Calendar
+from risk_manager.domain.decision import Decision
 from risk_manager.enforcement.pacing import Pacing
 from risk_manager.engine import EngineSettings
 from risk_manager.persistence.recorder import FlightRecorder
 from risk_manager.persistence.recording import Circumstances
 from risk_manager.persistence.sqlite_journal import SqliteJournal
 from risk_manager.ports.clock import Clock
-from risk_manager.ports.journal import JournalUnavailable
+from risk_manager.ports.journal import Journal, JournalUnavailable
 from risk_manager.replay.fingerprints import of_calendar, of_code, of_days
 from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.commits import JOURNAL
@@ -147,7 +148,7 @@ async def _guards(
             now_ns=clock.now_ns(),
         )
         asked += asked_lately(
-            await memory.journal.decisions(account_id, most=DECISIONS_MOST),
+            await _last_decisions(memory.journal, account_id),
             alive_ns=engine.account.received_ns,
             poll_ns=poll_ns,
             now_ns=clock.now_ns(),
@@ -173,6 +174,14 @@ async def _guards(
         guards.append(guard)
     venue.recall(asked)
     return tuple(guards)
+
+
+async def _last_decisions(journal: Journal, account_id: str) -> tuple[Decision, ...]:
+    """What the venue may still count; nothing where the journal cannot tell, for a guard begins all the same."""
+    try:
+        return await journal.decisions(account_id, most=DECISIONS_MOST)
+    except JournalUnavailable:
+        return ()
 
 
 def circumstances(config: GuardConfig, account: AccountConfig) -> Circumstances:
