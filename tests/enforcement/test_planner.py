@@ -1,12 +1,13 @@
 """From demands to calls: cancel what opens, close, then cancel what protected; nothing twice, nothing starved."""
 
 import msgspec
+import pytest
 
 from risk_manager.domain.actions import Action, CancelOrder, ClosePosition, ReducePosition
 from risk_manager.domain.events import ActionAccepted, ActionRejected, ActionUnknown, QuoteUpdated, Refusal
 from risk_manager.domain.finding import AtMost
 from risk_manager.domain.intent import Flat, Goal, SizesAtMost
-from risk_manager.domain.order import OrderStatus, Side
+from risk_manager.domain.order import OrderStatus, OrderType, Side
 from risk_manager.domain.quote import Quote
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.enforcement.in_flight import InFlight
@@ -74,6 +75,53 @@ def test_cancels_openers_then_closes_then_cancels_protection() -> None:
     desk.accepts(240)
     assert desk.at(240) == []
     assert desk.wake_ms is None
+
+
+def test_cancels_protection_when_the_close_is_answered_though_nothing_tells_of_its_fill() -> None:
+    desk = Desk(account((ES, 2), (NQ, 1), orders=(order("stop", SELL, 2), order("other", SELL, 1, NQ))))
+    desk.goals = [("i", SizesAtMost((AtMost(ES.id, 0),)))]
+    assert desk.at(0) == ["close EP"]
+    sent = desk.last
+    assert desk.at(10) == [], "not before it is answered"
+    desk.last = sent
+    desk.accepts(80)
+    assert desk.at(80) == ["cancel stop"]
+    assert isinstance(desk.last[0], CancelOrder)
+    assert desk.last[0].intent_id == "i"
+    assert desk.at(90) == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "cancelled"), [(Refusal.NOT_FOUND, ["cancel stop"]), (Refusal.MARKET_CLOSED, []), (Refusal.OTHER, [])]
+)
+def test_cancels_protection_of_a_position_the_venue_does_not_find(refusal: Refusal, cancelled: list[str]) -> None:
+    desk = Desk(account((ES, 2), orders=(order("stop", SELL, 2),)))
+    desk.at(0)
+    desk.in_flight.learned(ActionRejected("1", desk.last[0].id, refusal, "", 0, S + 80 * MS))
+    assert desk.at(81) == cancelled
+
+
+def test_leaves_protection_alone_while_it_is_not_known_what_became_of_the_close() -> None:
+    desk = Desk(account((ES, 2), orders=(order("stop", SELL, 2),)))
+    desk.at(0)
+    desk.accepts(80, unknown=True)
+    assert desk.at(81) == []
+
+
+def test_leaves_protection_of_what_was_added_since_the_close_alone() -> None:
+    desk = Desk(account((ES, 2), orders=(order("stop", SELL, 2),)))
+    desk.at(0)
+    desk.accepts(80)
+    desk.state = account((ES, 3), orders=(order("stop", SELL, 2),))
+    assert desk.at(260) == ["close EP"]
+
+
+def test_never_cancels_the_order_a_close_became() -> None:
+    market = msgspec.structs.replace(order("own", SELL, 2), type=OrderType.MARKET)
+    desk = Desk(account((ES, 2), orders=(market,)))
+    desk.at(0)
+    desk.accepts(80)
+    assert desk.at(81) == []
 
 
 def test_closes_when_the_cancels_have_taken_500_ms() -> None:

@@ -223,6 +223,13 @@ class InFlight:
         entry = self.entries.get(target)
         return entry is not None and entry.stage is Stage.SENT
 
+    def is_close_answered(self, contract_id: str, net_contracts: int) -> bool:
+        """Whether the venue has taken the last close of such a position, or said that there is none to close."""
+        entry = self.entries.get(close_target(contract_id))
+        if entry is None or entry.net_at_send != net_contracts:
+            return False
+        return entry.stage is Stage.ACCEPTED or (entry.stage is Stage.REFUSED and entry.refusal is Refusal.NOT_FOUND)
+
     def unknowns(self, target: str) -> int:
         """Unknown outcomes of the target in a row."""
         entry = self.entries.get(target)

@@ -1,8 +1,8 @@
 """The planner: from what is demanded and what is, to the next venue actions.
 
 Level-triggered: it remembers nothing but what is in flight and may be asked at any time, any number of times. Order
-per contract (reliability 3.4): cancel opening orders, close, then cancel the protective orders, which the flat
-position has turned into opening ones.
+per contract (reliability 3.4): cancel opening orders, close, then cancel the protective orders, which open a position
+once there is none. They go with the venue's answer to the close: that the position is gone may be told much later.
 """
 
 from collections.abc import Iterable
@@ -15,6 +15,7 @@ from risk_manager.domain.intent import Goal
 from risk_manager.domain.order import Order, OrderType
 from risk_manager.enforcement.in_flight import InFlight, close_target, order_target, reduce_target
 from risk_manager.enforcement.lattice import Demanded, Merged, merge
+from risk_manager.enforcement.opening import is_opening
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -45,10 +46,11 @@ def plan(
     """
     merged = merge(goals, account)
     in_flight.age(now_ns)
-    in_flight.forget(_wanted(merged), now_ns)
+    orders = merged.cancels | _left_behind(merged, account, in_flight)
+    in_flight.forget(_wanted(merged, orders), now_ns)
     wakes: list[int] = []
     cancels: list[CancelOrder] = []
-    for order, intent_id in merged.cancels.values():
+    for order, intent_id in orders.values():
         free_ns = max(in_flight.free_at_ns(order_target(order.id), 0, now_ns), _fills_by_ns(order, account, in_flight))
         if free_ns > now_ns:
             wakes.append(free_ns)
@@ -78,8 +80,24 @@ def _fills_by_ns(order: Order, account: AccountView, in_flight: InFlight) -> int
     return account.received_ns + left_ns if left_ns > 0 else 0
 
 
-def _wanted(merged: Merged) -> set[str]:
-    wanted = {order_target(order_id) for order_id in merged.cancels}
+def _left_behind(merged: Merged, account: AccountView, in_flight: InFlight) -> dict[str, tuple[Order, str]]:
+    """(order, intent id) by order id of what protects positions whose close the venue has answered."""
+    gone = {
+        contract_id: demanded.intent_id
+        for contract_id, demanded in merged.sizes.items()
+        if demanded.most == 0 and in_flight.is_close_answered(contract_id, account.holdings[contract_id].net_contracts)
+    }
+    return {
+        order.id: (order, gone[order.contract_id])
+        for order in (account.orders.values() if gone else ())
+        if order.contract_id in gone
+        and order.type is not OrderType.MARKET  # what the close itself became, perhaps
+        and not is_opening(order, account.holdings[order.contract_id].net_contracts)
+    }
+
+
+def _wanted(merged: Merged, orders: Iterable[str]) -> set[str]:
+    wanted = {order_target(order_id) for order_id in orders}
     wanted |= {close_target(contract_id) for contract_id in merged.sizes}
     return wanted | {reduce_target(contract_id) for contract_id in merged.sizes}
 
