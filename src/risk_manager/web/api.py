@@ -5,14 +5,14 @@ Neither a web page nor a rebound DNS name can read it (`web.loopback`).
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from risk_manager.ports.journal import JournalUnavailable
-from risk_manager.web.loopback import REFUSAL, is_from_here
+from risk_manager.web.loopback import LoopbackPort
 
 STREAM_PERIOD_S = 0.25
 _COUNT = re.compile(r"[0-9]{1,4}")
@@ -46,7 +46,7 @@ class LocalApi:
     def __init__(self, source: StatusSource, port: int) -> None:
         self._source = source
         self._port = port
-        self._runner: web.AppRunner | None = None
+        self._listening = LoopbackPort()
 
     async def start(self) -> int:
         """Listen and give back the port; 0 takes a free one.
@@ -54,34 +54,17 @@ class LocalApi:
         Raises:
             OSError: the port is taken.
         """
-        app = web.Application(middlewares=[self._guard_origin])
+        app = web.Application(middlewares=[_uncached])
         app.router.add_get("/api/status", self._status)
         app.router.add_get("/api/decisions", self._decisions)
         app.router.add_get("/api/enforcements/{id}", self._explain)
         app.router.add_get("/api/stream", self._stream)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
-        self._port = self._runner.addresses[0][1]
+        self._port = await self._listening.open(app, self._port)
         return self._port
 
     async def stop(self) -> None:
         """Close the port; idempotent."""
-        if self._runner is not None:
-            runner, self._runner = self._runner, None
-            await runner.cleanup()
-
-    @web.middleware
-    async def _guard_origin(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        if not is_from_here(request, self._port):
-            return web.json_response({"error": REFUSAL}, status=403)
-        response = await handler(request)
-        if not response.prepared:
-            response.headers["Cache-Control"] = "no-store"
-            response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+        await self._listening.close()
 
     async def _status(self, _: web.Request) -> web.Response:
         return _json(self._source.status())
@@ -121,6 +104,16 @@ class LocalApi:
                 await asyncio.sleep(STREAM_PERIOD_S)
         except ConnectionResetError:
             return response
+
+
+@web.middleware
+async def _uncached(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """No browser keeps a copy of an answer, or takes it for something else."""
+    response = await handler(request)
+    if not response.prepared:
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 def _json(value: object) -> web.Response:

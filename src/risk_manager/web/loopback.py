@@ -1,17 +1,51 @@
-"""Whether a request was made on this machine, by something that knows whom it asks.
+"""A port that answers only to this machine.
 
-A port on loopback is not enough: a page in the user's browser can send requests there, and a rebound DNS name makes it
-read the answers. Such requests name another host, or say which page they come from.
+Listening on loopback is not enough: a page in the user's browser can send requests there, and a rebound DNS name lets
+it read the answers. Such requests name another host, or say which page they come from.
 """
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-REFUSAL = "this API answers only to this machine"
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
+_SHUTDOWN_S = 0.5
 
 
-def is_from_here(request: web.Request, port: int) -> bool:
-    """Whether a request names this machine and `port`, and comes from no foreign page."""
+class LoopbackPort:
+    """One port, and what is served there."""
+
+    def __init__(self) -> None:
+        self._port = 0
+        self._runner: web.AppRunner | None = None
+
+    async def open(self, app: web.Application, port: int) -> int:
+        """Serve an application and give back the port; 0 takes a free one.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        app.middlewares.insert(0, self._guard)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        self._port = self._runner.addresses[0][1]
+        return self._port
+
+    async def close(self) -> None:
+        """Close the port; idempotent."""
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not _is_from_here(request, self._port):
+            return web.json_response({"error": "this API answers only to this machine"}, status=403)
+        return await handler(request)
+
+
+def _is_from_here(request: web.Request, port: int) -> bool:
+    """Whether a request names this machine and the port, and comes from no foreign page."""
     allowed = {f"{host}:{port}" for host in _HOSTS}
     origin = request.headers.get("Origin")
     is_foreign = origin is not None and origin.lower() not in {f"http://{host}" for host in allowed}

@@ -5,11 +5,11 @@ accounts are the exchange's own books, past every fault: ticks, micro-dollars an
 """
 
 import re
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from risk_manager.domain.order import OrderType, Side
 from risk_manager.simulator.fault_schedule import FaultSchedule
@@ -18,11 +18,10 @@ from risk_manager.simulator.fault_verbs import VERBS
 from risk_manager.simulator.fault_words import NotUnderstood, Unknown, account_called, contracts_called
 from risk_manager.simulator.records import BracketMode, PlaceOrder, Refused, SimAccount
 from risk_manager.simulator.server.server import SimServer
-from risk_manager.web.loopback import REFUSAL, is_from_here
+from risk_manager.web.loopback import LoopbackPort
 
 _MOST_BYTES = 64 * 1024
 _SCRIPT_LINE = re.compile(r"^\s*(at|every)\s[^:\n]*:", re.IGNORECASE | re.MULTILINE)
-_SHUTDOWN_S = 0.5
 
 # Within what the gateway itself could write on the wire.
 _Count = Annotated[int, msgspec.Meta(ge=-1_000_000_000, le=1_000_000_000)]
@@ -90,8 +89,7 @@ class ControlApi:
         self._server = server
         self._exchange = server.exchange
         self._schedule = schedule
-        self._port = 0
-        self._runner: web.AppRunner | None = None
+        self._listening = LoopbackPort()
 
     async def start(self, port: int = 0) -> int:
         """Listen and give back the port; 0 takes a free one.
@@ -99,7 +97,7 @@ class ControlApi:
         Raises:
             OSError: the port is taken.
         """
-        app = web.Application(middlewares=[self._guard], client_max_size=_MOST_BYTES)
+        app = web.Application(middlewares=[_told_why], client_max_size=_MOST_BYTES)
         app.router.add_get("/faults", self._tell_faults)
         app.router.add_post("/faults", self._throw)
         app.router.add_delete("/faults", self._stop_faults)
@@ -108,34 +106,11 @@ class ControlApi:
         app.router.add_post("/accounts/{account}", self._change_account)
         app.router.add_post("/orders", self._place)
         app.router.add_post("/quotes", self._quote)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
-        self._port = self._runner.addresses[0][1]
-        return self._port
+        return await self._listening.open(app, port)
 
     async def stop(self) -> None:
         """Close the port; idempotent."""
-        if self._runner is not None:
-            runner, self._runner = self._runner, None
-            await runner.cleanup()
-
-    @web.middleware
-    async def _guard(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        if not is_from_here(request, self._port):
-            return _json({"error": REFUSAL}, 403)
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            return _json({"error": error.reason}, error.status)
-        except _Bad as bad:
-            return _json({"error": str(bad)}, bad.status)
-        except (NotUnderstood, ScriptRefused) as bad:
-            return _json({"error": str(bad)}, 400)
-        except Unknown as unknown:
-            return _json({"error": str(unknown)}, 404)
+        await self._listening.close()
 
     async def _tell_faults(self, _: web.Request) -> web.Response:
         verbs = [{"verb": each.name, "usage": each.usage, "does": each.text} for each in VERBS.values()]
@@ -218,6 +193,21 @@ class ControlApi:
             "working": [each for each in orders if not each.status.is_terminal],
             "fills": self._exchange.fills(account_id),
         }
+
+
+@web.middleware
+async def _told_why(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What went wrong, as the other answers are written."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _json({"error": error.reason}, error.status)
+    except _Bad as bad:
+        return _json({"error": str(bad)}, bad.status)
+    except (NotUnderstood, ScriptRefused) as bad:
+        return _json({"error": str(bad)}, 400)
+    except Unknown as unknown:
+        return _json({"error": str(unknown)}, 404)
 
 
 async def _said(request: web.Request) -> str | Script:
