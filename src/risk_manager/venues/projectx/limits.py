@@ -56,9 +56,9 @@ def lanes_of(action: Action) -> tuple[Lane, ...]:
             return (Lane.ORDER,)
 
 
-_PACING_NS = {Lane.AUTH: _SECOND_NS, Lane.CLOSE: _SECOND_NS // 4}
+_PACING_NS = {Lane.AUTH: _SECOND_NS, Lane.CLOSE: _SECOND_NS // 4, Lane.ORDER: 4 * _SECOND_NS}
 """How often a lane may call although our own count says its share is used up: the venue decides then, not our count."""
-_PACING_MOST_NS = {Lane.AUTH: 16 * _SECOND_NS, Lane.CLOSE: _SECOND_NS}
+_PACING_MOST_NS = {Lane.AUTH: 16 * _SECOND_NS, Lane.CLOSE: _SECOND_NS, Lane.ORDER: 8 * _SECOND_NS}
 """The same while the venue's count agrees with ours: what it refuses then only uses up the next window."""
 
 
@@ -99,9 +99,10 @@ class CallBudget:
     A part is for looks alone: one in 2.5 s, whatever else goes on, that neither polling nor enforcement can use up, and
     that goes on while the venue says 429. Another is for records: two in 30 s. The rest is shared, and who can wait
     longest stops first: pings when half of `read_calls` are used, reads and further records at all of them, then
-    further looks, then orders; at a 429 all but enforcement. What is left is for closes and logins. If that is used up
-    too these wait for the next slot, but no longer than their lane's pacing, which doubles with every refusal until
-    there is a slot again.
+    further looks, then orders; at a 429 all but enforcement. What is left is for closes and logins. If a lane of
+    enforcement has used up its share it waits for the next slot, but no longer than its pacing, which doubles with
+    every refusal until there is a slot again: after a burst the last order that could open a position must not work on
+    for a minute.
 
     Calls of an earlier run, as far as they are known, leave less of what is shared to reads and orders, though never
     nothing. Closes and logins do not wait for them.
@@ -136,9 +137,9 @@ class CallBudget:
                 return wait_ns and min(wait_ns, self._ask_to_read(lane, _LOOK_CALLS, now_ns))
             case Lane.ORDER:
                 most = max(_BEGIN_ORDERS, self._most[lane] - self._earlier.count(now_ns))
-                return _grant(self._rest.wait_ns(now_ns, most), now_ns, self._rest)
+                return _grant(self._wait_beyond_ns(lane, most, now_ns), now_ns, self._rest)
             case Lane.AUTH | Lane.CLOSE:
-                return _grant(self._wait_beyond_ns(lane, now_ns), now_ns, self._rest)
+                return _grant(self._wait_beyond_ns(lane, self._rest.calls, now_ns), now_ns, self._rest)
 
     def recall(self, calls: Iterable[tuple[Lane, int]]) -> None:
         """Take in what an earlier run wanted to call for and when, by our clock: as much as it was let."""
@@ -169,8 +170,8 @@ class CallBudget:
         wait_ns = max(self._reads_resume_ns - now_ns, wait_ns)
         return _grant(max(0, wait_ns), now_ns, *calls * (self._rest,))
 
-    def _wait_beyond_ns(self, lane: Lane, now_ns: int) -> int:
-        wait_ns = self._rest.wait_ns(now_ns)
+    def _wait_beyond_ns(self, lane: Lane, most: int, now_ns: int) -> int:
+        wait_ns = self._rest.wait_ns(now_ns, most)
         if wait_ns == 0:
             self._pacing_ns[lane] = _PACING_NS[lane]
             return 0
