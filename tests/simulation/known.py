@@ -1,12 +1,15 @@
 """Worlds that fail for a reason that is known and not yet mended: docs/simulation.md tells each."""
 
-FORGOTTEN_CALLS = "a restart forgets which calls of the last minute the venue still counts"
-SHED_RECORDS = "account records and fills, the first reads shed, may be missed by several polls in a row"
-STOP_AFTER_CLOSE = "with both streams dead a stop outlives its closed position until the next look"
+OLD_DENIAL = "what the venue did not allow once counts as not allowed until the same is accepted"
+AMNESIA = "an account of which no memory can be read is locked and flattened, and the check does not know it"
+UNHEARD = "what is logged while the world changes rules is not heard"
+LATE_SERVER = "the gateway's own restart outlasts the repair"
 
 KNOWN: dict[int, str] = {
-    184: FORGOTTEN_CALLS,
-    108: STOP_AFTER_CLOSE,
-    143: SHED_RECORDS,
+    515: UNHEARD,
+    603: AMNESIA,
+    695: LATE_SERVER,
+    764: AMNESIA,
+    876: OLD_DENIAL,
 }
 """By seed."""
