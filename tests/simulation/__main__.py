@@ -2,12 +2,15 @@
 
 import argparse
 import multiprocessing
+import signal
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+
+import msgspec
 
 from tests.simulation.known import KNOWN
 from tests.simulation.script import draw
@@ -16,13 +19,15 @@ from tests.simulation.world import Result, simulate
 
 ROOT = Path(__file__).parents[2]
 TRACES = ROOT / ".cache" / "simulation"
+FAILURES = TRACES / "failures.jsonl"
 PROCESSES = 2
+TELL_EVERY_S = 20.0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=300, help="how many worlds")
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--from", dest="first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="one world only; with --soak its seed")
     parser.add_argument(
         "--minimize", action="store_true", help="leave out of the world of --seed what it can fail without"
@@ -49,20 +54,62 @@ def main() -> int:
 
 
 def run(seeds: range, *, is_twice: bool) -> int:
-    """How many of the worlds failed for a reason that is not known."""
-    began_s, virtual_s, failures, known = time.monotonic(), 0.0, Counter[str](), 0
-    for seed, result in results(seeds, is_twice=is_twice):
-        virtual_s += result.seconds
-        if result.broken and seed in KNOWN and len(seeds) > 1:
-            known += 1
-        elif result.broken:
-            failures[result.broken[0].split()[0]] += 1
-            say(f"seed {seed} at {commit()}: {result.broken[0][:1000]}")
-            say(f"  trace: {saved(seed, result)}")
-    took_s = time.monotonic() - began_s
-    say(f"{len(seeds)} worlds, {virtual_s / 3600:.1f} virtual hours in {took_s:.0f} s; {known} fail as is known")
-    say(f"failed: {', '.join(f'{name} in {count}' for name, count in failures.items()) or 'none'}")
-    return min(1, failures.total())
+    """1 if a world failed for a reason that is not known. Every failure is told, and on the disk, as it happens."""
+    progress, failures = Progress(seeds), defaultdict[str, list[int]](list)
+    try:
+        for seed, result in results(seeds, is_twice=is_twice):
+            if result.broken and seed in KNOWN and len(seeds) > 1:
+                failures["as is known"].append(seed)
+            elif result.broken:
+                failures[result.broken[0].split()[0]].append(seed)
+                report(seed, result)
+            progress.count(result, sum(map(len, failures.values())))
+    except KeyboardInterrupt:
+        say(f"interrupted; go on with --from {progress.next_seed} --seeds {seeds.stop - progress.next_seed}")
+    say(progress.summary())
+    for name, found in sorted(failures.items()):
+        say(f"failed {name}: {len(found)}: {', '.join(map(str, found))}")
+    return int(any(name != "as is known" for name in failures))
+
+
+class Progress:
+    """How far a run is. Attributes: next_seed: all before it are done."""
+
+    def __init__(self, seeds: range) -> None:
+        self.next_seed = seeds.start
+        self._seeds = seeds
+        self._began_s = self._told_s = time.monotonic()
+        self._virtual_s = 0.0
+
+    def count(self, result: Result, failed: int) -> None:
+        """One more world, in the order of the seeds; said now and then, for a long run."""
+        self.next_seed += 1
+        self._virtual_s += result.seconds
+        now_s = time.monotonic()
+        if now_s - self._told_s < TELL_EVERY_S:
+            return
+        self._told_s = now_s
+        done, left = self.next_seed - self._seeds.start, self._seeds.stop - self.next_seed
+        a_second = done / (now_s - self._began_s)
+        say(
+            f"{done} of {len(self._seeds)} worlds, {a_second:.1f} a second, {failed} failed, "
+            f"{left / a_second / 60:.0f} min left; next is seed {self.next_seed}"
+        )
+
+    def summary(self) -> str:
+        took_s = time.monotonic() - self._began_s
+        done = self.next_seed - self._seeds.start
+        return f"{done} worlds, {self._virtual_s / 3600:.1f} virtual hours in {took_s:.0f} s"
+
+
+def report(seed: int, result: Result) -> None:
+    """Say what broke, keep the trace, and add a line to the file of failures."""
+    path = saved(seed, result)
+    say(f"seed {seed} at {commit()}: {result.broken[0][:1000]}")
+    say(f"  trace: {path}")
+    line = msgspec.json.encode({"seed": seed, "commit": commit(), "broken": result.broken[:3]})
+    with FAILURES.open("ab") as file:
+        file.write(line + b"\n")
 
 
 def minimize(seed: int) -> int:
@@ -82,14 +129,17 @@ def results(seeds: range, *, is_twice: bool) -> Iterator[tuple[int, Result]]:
     if len(work) == 1:
         yield _one(work[0])
         return
-    with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
-        yield from pool.imap_unordered(_one, work, chunksize=2)
+    with multiprocessing.get_context("fork").Pool(PROCESSES, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        yield from pool.imap(_one, work, chunksize=2)
 
 
 def _one(work: tuple[int, bool]) -> tuple[int, Result]:
+    """What became of a world; with its trace only if that is wanted."""
     seed, is_twice = work
     result = simulate(draw(seed))
-    return seed, compared(result, simulate(draw(seed))) if is_twice else result
+    if is_twice:
+        result = compared(result, simulate(draw(seed)))
+    return seed, result if result.broken else msgspec.structs.replace(result, trace=())
 
 
 def compared(once: Result, again: Result) -> Result:

@@ -80,6 +80,7 @@ class Soak(World):
 
     def __init__(self, script: Script, loop: VirtualLoop, folder: Path, days: int, say: Say) -> None:
         super().__init__(script, loop, folder)
+        self.is_recorded = True
         self.days: list[Day] = []
         self._count = days
         self._say = say

@@ -1,7 +1,8 @@
 """What is put in the place of the operating system while a world runs, and the witnesses beside it.
 
 Replaced are the clock, the threads of journal, latch and recorder, and the garbage collector; everything else is the
-product as it is. The witnesses tell the world what reached the disk, what was read and requested, and what was logged.
+product as it is. Recordings are kept by those worlds only that replay them. The witnesses tell the world what reached
+the disk, what was read and requested, and what was logged.
 """
 
 import logging
@@ -36,6 +37,7 @@ class Witness(Protocol):
 
     loop: VirtualLoop
     checks: Checks
+    is_recorded: bool
 
     def wall_ns(self) -> int: ...
     def is_alive(self, machine: str) -> bool: ...
@@ -59,6 +61,8 @@ def replaced(world: Witness) -> Iterator[None]:
             *_witnesses(world),
         ):
             stack.enter_context(mock.patch.object(owner, name, value))
+        if not world.is_recorded:
+            stack.enter_context(mock.patch.object(risk_manager.persistence.recorder._Segment, "_append", _not_kept))
         before = structlog.get_config()
         structlog.configure(processors=[_witness_of_log(world)])
         stack.callback(structlog.configure, **before)
@@ -120,6 +124,10 @@ class _Alarms(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._world.checks.fail("I22", f"{record.name}: {self.format(record)}")
+
+
+def _not_kept(segment: Any, raw: bytearray) -> None:
+    segment._done += 1
 
 
 class _AtOnce:

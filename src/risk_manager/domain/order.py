@@ -73,4 +73,4 @@ class Order(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     @property
     def remaining(self) -> int:
         """Contracts that may still fill, never negative."""
-        return max(0, self.size - self.filled)
+        return self.size - self.filled if self.size > self.filled else 0

@@ -96,17 +96,22 @@ def _is_excess(goal: Goal, order: Order, account: Exposed) -> bool:
             is_too_much = bool(limits) and is_opening(order, net) and abs(net_after_fill(order, net)) > min(limits)
             return _is_named(order, cancels) or (is_too_much and not leaves_with_parent(order, account.orders))
         case Closed(scope, _, before_ns):
-            is_around = order.created_ns <= before_ns or _is_meant(goal, order.contract_id, account)
-            is_covered = scope.covers(order.contract_id, account.contracts.get(order.contract_id))
-            is_in_the_way = is_around and is_covered and is_opening(order, net)
-            return is_in_the_way and not leaves_with_parent(order, account.orders)
+            return (
+                is_opening(order, net)
+                and scope.covers(order.contract_id, account.contracts.get(order.contract_id))
+                and (order.created_ns <= before_ns or _is_meant(goal, order.contract_id, account))
+                and not leaves_with_parent(order, account.orders)
+            )
         case NoOpeningOrders() if is_protective_stop(order, net):
             # Too large for what is left, it may flip the position, and a lock then closes that; without it, what is
             # left would have no stop at all.
             return False
         case Flat(scope) | NoOpeningOrders(scope):
-            is_covered = scope.covers(order.contract_id, account.contracts.get(order.contract_id))
-            return is_covered and is_opening(order, net) and not leaves_with_parent(order, account.orders)
+            return (
+                is_opening(order, net)
+                and scope.covers(order.contract_id, account.contracts.get(order.contract_id))
+                and not leaves_with_parent(order, account.orders)
+            )
 
 
 def _is_meant(goal: Closed, contract_id: str, account: Exposed) -> bool:

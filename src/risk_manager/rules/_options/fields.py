@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -31,6 +32,7 @@ FAULTY: Any = object()
 _DIGITS = {"_seconds": 9, "_ms": 6, "": None}
 
 
+@cache
 def fields_of(settings_class: type) -> tuple[types.Field, ...]:
     """The fields of a settings class, as msgspec understands their types."""
     info = types.type_info(settings_class)

@@ -97,11 +97,12 @@ class BarStore:
     def _add(self, contract_id: str, ticks: int, size: int, at_ns: int) -> None:
         kept = self._seconds.setdefault(contract_id, deque(maxlen=_SECONDS_KEPT))
         start_ns = at_ns - at_ns % NANOS_PER_SECOND
-        instant = Bar(start_ns, start_ns + NANOS_PER_SECOND, ticks, ticks, ticks, ticks, size)
-        if kept and kept[-1].start_ns == start_ns:
-            kept[-1].add(instant)
-        else:
-            kept.append(instant)
+        if not kept or kept[-1].start_ns != start_ns:
+            kept.append(Bar(start_ns, start_ns + NANOS_PER_SECOND, ticks, ticks, ticks, ticks, size))
+            return
+        bar = kept[-1]
+        bar.high_ticks, bar.low_ticks, bar.close_ticks = max(bar.high_ticks, ticks), min(bar.low_ticks, ticks), ticks
+        bar.volume += size
 
 
 def _span(at_ns: int, unit: BarUnit, number: int) -> tuple[int, int]:

@@ -40,6 +40,7 @@ class VenueTime:
         return at_ns if at_ns <= received_ns + self.lead_ns else self.now_ns(received_ns)
 
 
+@lru_cache(maxsize=16)
 def parse_http_date_ns(text: str | None) -> int:
     """UTC epoch nanoseconds of an HTTP Date header; 0 where it is absent or unreadable."""
     parsed = parsedate_tz(text) if text else None
