@@ -4,10 +4,8 @@ The numbers are those of `docs/simulation.md`. A check sees everything as it hap
 it never asks the guard what is true, only what it believes.
 """
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable
-
-import msgspec
 
 from risk_manager.domain.actions import (
     Action,
@@ -29,7 +27,9 @@ from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.guard import Guard
 from risk_manager.simulator.records import PlaceOrder, SimOrder
 from tests.simulation.books import Asked, Books, Filled
+from tests.simulation.decided import Decided
 from tests.simulation.script import Rules
+from tests.simulation.wire import Wire
 
 SECOND_NS = 1_000_000_000
 EARLY_NS = 10_000_000
@@ -43,12 +43,8 @@ REACTION_PER_ORDER_S = 0.4
 STALE_NS = 10 * SECOND_NS
 """For so long a sized call may go by what the account was before somebody else traded."""
 
-READS_PER_MINUTE = 140
 FRESH_S = 10.0
 """How old the last whole snapshot may be while the venue answers."""
-
-MOST_CLOSES = 3
-"""A close has no size: one that may be lost is sent again before the first is known to be."""
 
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
 
@@ -110,10 +106,10 @@ class Checks:
         self._reduced_ns: dict[tuple[int, str], int] = {}
         self._traded_ns: dict[tuple[int, str], int] = defaultdict(int)
         self._exposed_since_s: dict[int, float] = {}
-        self._under_way: dict[tuple[str, str, bytes], list[float]] = defaultdict(list)
         self._read_s: dict[str, float] = {}
         self._latched: dict[int, Latched] = {}
-        self._reads_s: dict[str, deque[float]] = defaultdict(deque)
+        self.wire = Wire(self.fail, elapsed_s)
+        self._decided = Decided(self.fail, self._is_disturbed)
         books.on_asked = self.asked
         books.on_filled = self.filled
 
@@ -132,6 +128,7 @@ class Checks:
         self._check_written_ahead(asked)
         if asked.kind == "place":
             self._check_protection(asked)
+        self._decided.asked(asked)
         if asked.refusal is not None:
             return
         if asked.kind == "close":
@@ -210,6 +207,7 @@ class Checks:
             self._traded_ns[key] = fill.at_ns
         elif abs(after) >= abs(before) or before * after < 0:
             self.fail("I2", f"the guard's order {fill.order_id} took {before} to {after}: {fill}")
+        self._decided.filled(filled)
         self.look()
 
     def look(self) -> None:
@@ -225,27 +223,6 @@ class Checks:
         nets = {each.contract_id: each.net_contracts for each in self.books.positions(account)}
         return [order for order in self.books.live_orders(account) if opens(order, nets.get(order.contract_id, 0))]
 
-    # -- on the wire ---------------------------------------------------------------------------------------------
-
-    def request_begins(self, machine: str, path: str, body: bytes) -> None:
-        is_sized = path.endswith("/partialCloseContract")
-        if is_sized or path.endswith("/closeContract"):
-            under_way = self._under_way[machine, path, _without_size(body)]
-            under_way.append(self._elapsed_s())
-            if len(under_way) > (1 if is_sized else MOST_CLOSES):
-                self.fail("I11", f"{len(under_way)} {path} under way for {body!r}")
-        elif "/Position/search" in path or "/Order/v2" in path or "/Trade/search" in path or "/Account/search" in path:
-            reads = self._reads_s[machine]
-            reads.append(self._elapsed_s())
-            while reads[0] <= reads[-1] - 60.0:
-                reads.popleft()
-            if len(reads) > READS_PER_MINUTE:
-                self.fail("I10", f"{len(reads)} reads in a minute")
-
-    def request_ends(self, machine: str, path: str, body: bytes) -> None:
-        if path.endswith(("/partialCloseContract", "/closeContract")):
-            self._under_way[machine, path, _without_size(body)].pop(0)
-
     # -- on the disk and in the guard ---------------------------------------------------------------------------
 
     def durable(self, decision: Decision) -> None:
@@ -259,6 +236,7 @@ class Checks:
         if decision.sequence - 1 not in before:
             self.fail("I23", f"decision {decision.sequence} follows {sorted(before)}")
         self._sequence[account] = decision
+        self._decided.durable(decision, self._guard(account))
         self._actions[account].extend(decision.actions)
         locks = self.locks[account]
         for release in decision.lockouts_released:
@@ -287,9 +265,12 @@ class Checks:
 
     def _is_disowned(self, lockout: Lockout) -> bool:
         """Whether the rule that would end it has been taken away: then it ends with the trading day (ADR 0012)."""
+        guard = self._guard(int(lockout.account_id))
+        return guard is None or lockout.rule not in {rule.name for rule in guard.engine.rules}
+
+    def _guard(self, account: int) -> Guard | None:
         guards = () if self.daemon is None else self.daemon.guards
-        rules = {rule.name for guard in guards if guard.account_id == lockout.account_id for rule in guard.engine.rules}
-        return lockout.rule not in rules
+        return next((guard for guard in guards if guard.account_id == str(account)), None)
 
     def _check_release(self, lockout: Lockout | None, reason: str) -> None:
         if lockout is None or reason != "expired":
@@ -330,6 +311,9 @@ class Checks:
                 # What was decided after the journal's last decision is known from the latch alone.
                 self.locks[account] = {(lock.scope, lock.rule): lock for lock in latched.lockouts}
         self.check_locks()
+        for guard in daemon.guards:
+            if (self.machine, guard.name) not in self._from_memory:
+                self._decided.booted(guard)
 
     def crashed(self) -> None:
         self.daemon = None
@@ -397,11 +381,6 @@ class Checks:
 
 def opens(order: SimOrder, net: int) -> bool:
     return order.side.sign * net >= 0 or order.remaining > abs(net)
-
-
-def _without_size(body: bytes) -> bytes:
-    payload = msgspec.json.decode(body, type=dict)
-    return f"{payload['accountId']} {payload['contractId']}".encode()
 
 
 def _is_for(action: Action, asked: Asked) -> bool:

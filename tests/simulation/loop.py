@@ -23,12 +23,15 @@ class Stuck(Exception):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Attributes: network: what connections and listeners reach.   elapsed_ns: since the loop was made."""
+    """Attributes: network: what connections and listeners reach.   elapsed_ns: since the loop was made.
+    on_connect: told whom (host and port) somebody begins to connect to.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network = network
         self.elapsed_ns = 1_000 * SECOND_NS
-        self._targets: dict[socket.socket, int] = {}
+        self.on_connect: Callable[[str, int], None] = lambda host, port: None
+        self._targets: dict[socket.socket, tuple[str, int]] = {}
         super().__init__(_Waiting(self))
 
     def time(self) -> float:
@@ -39,7 +42,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.elapsed_ns += round(seconds * SECOND_NS)
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
-        self._targets[sock] = address[1]
+        self._targets[sock] = address[:2]
 
     async def create_connection(  # type: ignore[override]  # the part of the signature that anybody here uses
         self,
@@ -51,10 +54,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         **options: Any,
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
         if sock is not None:
-            port = self._targets.pop(sock)
+            host, port = self._targets.pop(sock)
             sock.close()
+        assert host is not None
         assert port is not None
         assert not options.get("ssl"), "everything is on loopback"
+        self.on_connect(host, port)
         return await self.network.connect(protocol_factory, port)
 
     async def create_server(  # type: ignore[override]

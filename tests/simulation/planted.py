@@ -11,11 +11,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 from unittest import mock
 
+import structlog
 from msgspec.structs import replace
 
 from risk_manager.domain.actions import CancelOrder, ClosePosition, PlaceStop, ReducePosition
 from risk_manager.domain.decision import Decision
-from risk_manager.domain.events import ActionUnknown, SnapshotTaken
+from risk_manager.domain.events import ActionUnknown, FillReceived, SnapshotTaken
 from risk_manager.domain.lockout import OnLock
 from risk_manager.domain.order import Side
 from risk_manager.domain.scope import Scope
@@ -25,6 +26,7 @@ from risk_manager.engine import enforcer
 from risk_manager.engine.account import AccountState
 from risk_manager.engine.enforcer import Enforcer
 from risk_manager.engine.engine import Engine
+from risk_manager.persistence.recorder import Recording
 from risk_manager.persistence.store import Store
 from risk_manager.runtime.commits import Commits
 from risk_manager.runtime.guard import Guard
@@ -37,6 +39,7 @@ from risk_manager.venues.projectx.hubs import HubSession
 from risk_manager.venues.projectx.limits import CallBudget
 from risk_manager.venues.projectx.outcomes import Mutation
 from risk_manager.venues.projectx.snapshots import SnapshotReader
+from risk_manager.venues.projectx.transport import NetworkTransport
 from tests.simulation.script import draw
 from tests.simulation.shrink import first_broken
 from tests.simulation.world import simulate
@@ -327,3 +330,67 @@ def _(real: Any, self: Store, decision: Decision) -> None:
         for each in self.late:  # type: ignore[attr-defined]
             real(self, each)
         self.late = []  # type: ignore[attr-defined]
+
+
+# -- what is written down, and who may know it -------------------------------------------------------------------------
+
+
+@bug("the recorder leaves fills out", "a replay comes to other decisions", Recording, "take")
+def _(real: Any, self: Recording, event: Any) -> None:
+    if not isinstance(event, FillReceived):
+        real(self, event)
+
+
+@bug("cancels come late", "an order in the way of a close fills after it", ActionSender, "send")
+async def _(real: Any, self: ActionSender, account_id: str, action: Any) -> Any:
+    if isinstance(action, CancelOrder):
+        await asyncio.sleep(4.5)
+    return await real(self, account_id, action)
+
+
+@bug("every breach begins anew", "two enforcements work on one breach", Enforcer, "_join")
+def _(real: Any, self: Enforcer, step: Any, key: Any, work: Any, breach: Any, goal: Any) -> None:
+    self.open(step, breach, goal)
+
+
+@bug("open enforcements are forgotten", "after a restart nobody proves what was begun", Engine, "restore")
+def _(real: Any, cls: Any, *args: Any, **options: Any) -> Any:
+    return real(cls, *args, **options | {"intents": ()})
+
+
+@bug("a close becomes a reduction", "what has to be closed is merely made smaller", planner, "_shrink")
+def _(real: Any, contract_id: str, *rest: Any) -> Any:
+    action = real(contract_id, *rest)
+    if isinstance(action, ClosePosition):
+        return ReducePosition(action.id, action.intent_id, contract_id, 1)
+    return action
+
+
+@bug("every reading leaves a task behind", "a long day fills the memory", SnapshotReader, "read")
+async def _(real: Any, self: SnapshotReader, *args: Any, **options: Any) -> Any:
+    asyncio.get_running_loop().create_task(asyncio.sleep(3_600.0))
+    return await real(self, *args, **options)
+
+
+@bug("a refused token is logged", "who reads the log can trade", Auth, "rejected")
+def _(real: Any, self: Auth, token: str) -> None:
+    structlog.get_logger("auth").warning("token refused", token=token)
+    real(self, token)
+
+
+@bug("the stream comes from elsewhere", "somebody else gets the token", NetworkTransport, "open_hub")
+async def _(real: Any, self: NetworkTransport, url: str, token: str) -> Any:
+    return await real(self, url.replace("127.0.0.1", "127.0.0.2"), token)
+
+
+@bug("a decision is written over", "the journal tells another story", Store, "tidy")
+def _(real: Any, self: Store) -> None:
+    real(self)
+    self.connect().execute("UPDATE decisions SET body = replace(body, 'breach', 'broken') WHERE rowid = 2")
+
+
+@bug("the journal's end is cut off", "what was decided last was never decided", Store, "finish")
+def _(real: Any, self: Store) -> None:
+    if self._connection is not None:
+        self._connection.execute("DELETE FROM decisions WHERE rowid = (SELECT max(rowid) FROM decisions)")
+    real(self)

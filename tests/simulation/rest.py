@@ -1,19 +1,29 @@
 """What must hold after a quiet while with everything in order: accounts are as their rules want them, and known so."""
 
+import asyncio
 from collections.abc import Mapping
 
 from risk_manager.domain.lockout import Lockout, OnLock
 from risk_manager.rules import options_of
 from risk_manager.runtime.guard import Guard
 from tests.simulation.checks import STOPS, Checks
-from tests.simulation.loop import SECOND_NS
+from tests.simulation.loop import SECOND_NS, VirtualLoop
 
 PROVEN_WITHIN_NS = 12 * SECOND_NS
 """How long an enforcement may take with everything in order, its proof included."""
 
 
+MOST_TASKS, MOST_ENDS = 60, 60
+"""Tasks, and ends of connections, of guard and gateway together; the largest worlds have two thirds of them."""
+
+
 def check_at_rest(checks: Checks) -> None:
-    """I3, I4, I15, I25."""
+    """I3, I4, I15, I24, I25."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    tasks, ends = len(asyncio.all_tasks()), loop.network.count()
+    if tasks > MOST_TASKS or ends > MOST_ENDS:
+        checks.fail("I24", f"{tasks} tasks and {ends} ends of connections at rest")
     if checks.daemon is None:
         checks.fail("I25", "the daemon is not running")
         return

@@ -21,9 +21,11 @@ import risk_manager.runtime.clock
 import risk_manager.runtime.daemon
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import SnapshotTaken
+from risk_manager.persistence.anchor import Anchor
 from risk_manager.persistence.latch import LatchFile
 from risk_manager.persistence.store import Store
 from risk_manager.ports.latch import Latched
+from risk_manager.simulator.server.tokens import TokenMint
 from risk_manager.venues.projectx.snapshots import SnapshotReader
 from risk_manager.venues.projectx.transport import NetworkTransport
 from tests.simulation.checks import Checks
@@ -41,7 +43,7 @@ class Witness(Protocol):
 
     def wall_ns(self) -> int: ...
     def is_alive(self, machine: str) -> bool: ...
-    def durable(self, decision: Decision) -> None: ...
+    def durable(self, decision: Decision, anchor: Anchor) -> None: ...
     def latched(self, account_id: str, latched: Latched) -> None: ...
     def logged(self, level: str, event: str, fields: dict[str, object]) -> None: ...
 
@@ -74,11 +76,11 @@ def replaced(world: Witness) -> Iterator[None]:
 
 def _witnesses(world: Witness) -> Iterator[tuple[Any, str, Any]]:
     commit, latch = Store.commit, LatchFile.write
-    request, read = NetworkTransport.request, SnapshotReader.read
+    request, read, issue = NetworkTransport.request, SnapshotReader.read, TokenMint.issue
 
     def witnessed_commit(store: Store, decision: Decision) -> None:
         commit(store, decision)
-        world.durable(decision)
+        world.durable(decision, store.anchor(""))
 
     def witnessed_latch(file: LatchFile, latched: Latched) -> int:
         left_out = latch(file, latched)
@@ -86,23 +88,33 @@ def _witnesses(world: Witness) -> Iterator[tuple[Any, str, Any]]:
         return left_out
 
     async def witnessed_request(transport: NetworkTransport, method: str, url: str, **parts: Any) -> Any:
-        machine = MACHINE.get()
-        world.checks.request_begins(machine, url, parts["body"])
+        machine, body, wire = MACHINE.get(), parts["body"], world.checks.wire
+        wire.begins(machine, url, body)
         try:
-            return await request(transport, method, url, **parts)
+            reply = await request(transport, method, url, **parts)
         finally:
-            world.checks.request_ends(machine, url, parts["body"])
+            wire.ends(machine, url, body)
+        wire.answered(machine, url, body, reply)
+        return reply
 
     async def witnessed_read(reader: SnapshotReader, account_id: str, **options: Any) -> SnapshotTaken:
+        machine, began_s = MACHINE.get(), world.loop.time()
         snapshot = await read(reader, account_id, **options)
-        if world.is_alive(MACHINE.get()):
+        if world.is_alive(machine):
+            world.checks.wire.read(machine, snapshot, began_s)
             world.checks.read(snapshot)
         return snapshot
+
+    def witnessed_token(mint: TokenMint, user: str, user_id: int) -> str:
+        token = issue(mint, user, user_id)
+        world.checks.wire.secrets.add(token.rpartition(".")[2])
+        return token
 
     yield Store, "commit", witnessed_commit
     yield LatchFile, "write", witnessed_latch
     yield NetworkTransport, "request", witnessed_request
     yield SnapshotReader, "read", witnessed_read
+    yield TokenMint, "issue", witnessed_token
 
 
 def _witness_of_log(world: Witness) -> Callable[[Any, str, MutableMapping[str, Any]], NoReturn]:

@@ -17,6 +17,7 @@ import msgspec
 from risk_manager.config import AccountConfig, Credentials, GuardConfig, Secret, VenueConfig, build_trading_days
 from risk_manager.domain.decision import Decision
 from risk_manager.engine import Mode
+from risk_manager.persistence.anchor import Anchor
 from risk_manager.ports.latch import Latched
 from risk_manager.rules import build_rules
 from risk_manager.runtime.daemon import Daemon
@@ -30,7 +31,8 @@ from tests.simulation.books import Asked, Books, Filled
 from tests.simulation.checks import Checks
 from tests.simulation.loop import SECOND_NS, Stuck, VirtualLoop
 from tests.simulation.machine import Machine
-from tests.simulation.network import MACHINE, Network
+from tests.simulation.network import LOOPBACK, MACHINE, Network
+from tests.simulation.remains import check_journal, check_recordings, check_secrets
 from tests.simulation.rest import check_at_rest
 from tests.simulation.script import Happening, Script
 from tests.simulation.stand_ins import replaced
@@ -116,6 +118,9 @@ class World:
         self.checks.day_end_ns = lambda at_ns: DAYS.day_of(at_ns).end_ns
         self.checks.start_micros = dict.fromkeys(self.accounts, BALANCE_MICROS)
         self.checks.rules = dict(zip(self.accounts, self.rules, strict=True))
+        self.anchor: Anchor | None = None
+        self.checks.wire.secrets.add(KEY)
+        loop.on_connect = lambda host, port: self.checks.wire.connects(MACHINE.get(), host, port)
         self.books.on_asked = self._asked
         self.books.on_filled = self.filled
 
@@ -154,6 +159,7 @@ class World:
     async def open(self) -> list[asyncio.Task[NoReturn]]:
         """Start the gateway, the market and the guard, and wait until it is armed."""
         self.port = await self.server.start(port=50_000)
+        self.checks.wire.origin = LOOPBACK, self.port
         self.machine.config = self._configuration(self.port, self.folder)
         self.trader.base_url = f"http://127.0.0.1:{self.port}"
         self.trader.login = {"userName": USER, "apiKey": KEY}
@@ -169,8 +175,17 @@ class World:
         await self.machine.stop()
         # Exceptions that nobody has taken show when what holds them goes.
         gc.collect()
+        if not self.checks.broken:
+            self.check_remains()
         self.checks.is_over = True
         await self.server.stop()
+
+    def check_remains(self) -> None:
+        """I6, I23, I28, I31: what is on the disk when the program has ended."""
+        check_journal(self.checks, self.folder, self.anchor)
+        check_secrets(self.checks, self.folder)
+        if self.is_recorded:
+            check_recordings(self.checks, self.folder, DAYS)
 
     def begin(self) -> None:
         """The script's time begins."""
@@ -276,13 +291,15 @@ class World:
         self.note("latched", account_id, latched.sequence, len(latched.lockouts))
         self.checks.latched(int(account_id), latched)
 
-    def durable(self, decision: Decision) -> None:
+    def durable(self, decision: Decision, anchor: Anchor) -> None:
+        self.anchor = anchor
         self.note("durable", decision.account_id, decision.sequence)
         self.checks.durable(decision)
         self.weather.crash_on("commit")
 
     def logged(self, level: str, event: str, fields: dict[str, object]) -> None:
         self.note("logged", level, event, sorted(fields.items()))
+        self.checks.wire.check_secret(f"the log ({event})", map(str, fields.values()))
         self.checks.logged(event, fields)
 
     def unseen(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

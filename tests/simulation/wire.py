@@ -1,0 +1,86 @@
+"""What must hold on the wire: how much is asked, what an answer is taken for, where it goes, and what it gives away."""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from risk_manager.domain.events import SnapshotTaken
+from risk_manager.venues.projectx.http import Reply
+
+READS_PER_MINUTE = 140
+MOST_CLOSES = 3
+"""A close has no size: one that may be lost is sent again before the first is known to be."""
+
+_READS = ("/Position/search", "/Order/v2", "/Trade/search", "/Account/search")
+_LISTS = {"positions": ("/Position/search", b'"positions":['), "orders": ("/Order/", b'"orders":[')}
+
+
+class Wire:
+    """Args: fail: told the invariant and what is wrong.   elapsed_s: the loop's time.
+
+    Attributes:
+        secrets: what nobody may find anywhere.   origin: the only host and port there is business with.
+    """
+
+    def __init__(self, fail: Callable[[str, str], None], elapsed_s: Callable[[], float]) -> None:
+        self.secrets: set[str] = set()
+        self.origin: tuple[str, int] = "", 0
+        self._fail = fail
+        self._elapsed_s = elapsed_s
+        self._under_way: dict[tuple[str, str, str], int] = defaultdict(int)
+        self._reads_s: dict[str, deque[float]] = defaultdict(deque)
+        self._listed_s: dict[tuple[str, str, str], float] = {}
+
+    def connects(self, machine: str, host: str, port: int) -> None:
+        """I29: the guard has business with its gateway, and with nobody else."""
+        if machine.startswith("guard") and (host, port) != self.origin:
+            self._fail("I29", f"{machine} connects to {host}:{port}")
+
+    def begins(self, machine: str, url: str, body: bytes) -> None:
+        """I10, I11: reads within the budget, one sized call of a contract at a time."""
+        if url.endswith(("/partialCloseContract", "/closeContract")):
+            key = machine, url, _target(body)
+            self._under_way[key] += 1
+            if self._under_way[key] > (MOST_CLOSES if url.endswith("/closeContract") else 1):
+                self._fail("I11", f"{self._under_way[key]} {url} under way for {body!r}")
+        elif any(part in url for part in _READS):
+            reads = self._reads_s[machine]
+            reads.append(self._elapsed_s())
+            while reads[0] <= reads[-1] - 60.0:
+                reads.popleft()
+            if len(reads) > READS_PER_MINUTE:
+                self._fail("I10", f"{len(reads)} reads in a minute")
+
+    def ends(self, machine: str, url: str, body: bytes) -> None:
+        if url.endswith(("/partialCloseContract", "/closeContract")):
+            self._under_way[machine, url, _target(body)] -= 1
+
+    def answered(self, machine: str, url: str, body: bytes, reply: Reply) -> None:
+        """Note which lists of an account have been read."""
+        for name, (part, mark) in _LISTS.items():
+            if part in url and reply.status == 200 and mark in reply.body:
+                self._listed_s[machine, _account(body), name] = self._elapsed_s()
+
+    def read(self, machine: str, snapshot: SnapshotTaken, began_s: float) -> None:
+        """I14: what a snapshot says was in an answer; what no answer held is unknown, and never empty."""
+        for name in _LISTS:
+            listed_s = self._listed_s.get((machine, snapshot.account_id, name), 0.0)
+            if getattr(snapshot, name) is not None and listed_s < began_s:
+                self._fail("I14", f"{snapshot.account_id}: {name} {getattr(snapshot, name)}, which nobody has listed")
+
+    def check_secret(self, where: str, texts: Iterable[str]) -> None:
+        """I28: neither key nor tokens are written down."""
+        for text in texts:
+            if any(secret in text for secret in self.secrets):
+                self._fail("I28", f"{where} gives a secret away")
+
+
+def _target(body: bytes) -> str:
+    payload = msgspec.json.decode(body, type=dict)
+    return f"{payload['accountId']} {payload['contractId']}"
+
+
+def _account(body: bytes) -> str:
+    payload = msgspec.json.decode(body, type=dict)
+    return str(payload.get("accountId", payload.get("filter", {}).get("accountId", "")))
