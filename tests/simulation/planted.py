@@ -341,13 +341,6 @@ def _(real: Any, self: Recording, event: Any) -> None:
         real(self, event)
 
 
-@bug("cancels come late", "an order in the way of a close fills after it", ActionSender, "send")
-async def _(real: Any, self: ActionSender, account_id: str, action: Any) -> Any:
-    if isinstance(action, CancelOrder):
-        await asyncio.sleep(4.5)
-    return await real(self, account_id, action)
-
-
 @bug("every breach begins anew", "two enforcements work on one breach", Enforcer, "_join")
 def _(real: Any, self: Enforcer, step: Any, key: Any, work: Any, breach: Any, goal: Any) -> None:
     self.open(step, breach, goal)

@@ -30,9 +30,13 @@ def test_the_same_seed_is_the_same_world() -> None:
     assert runs[0][0].digest != runs[1][0].digest
 
 
-def test_finds_a_lockout_that_nobody_upholds() -> None:
-    (planted,) = [bug for bug in BUGS if bug.name == "lockouts are not upheld"]
-    assert caught(planted, 1) == "I3"
+@pytest.mark.parametrize(
+    ("name", "seed", "invariant"),
+    [("lockouts are not upheld", 1, "I3"), ("orders are left to themselves", 38, "I7")],
+)
+def test_finds_a_planted_bug(name: str, seed: int, invariant: str) -> None:
+    (planted,) = [bug for bug in BUGS if bug.name == name]
+    assert caught(planted, seed) == invariant
 
 
 def test_time_passes_only_when_nothing_else_can_happen() -> None:
