@@ -21,10 +21,11 @@ from risk_manager.domain.events import SnapshotTaken
 from risk_manager.domain.intent import Flat, IntentState, SizesAtMost
 from risk_manager.domain.lockout import Lockout, OnLock
 from risk_manager.domain.order import OrderType
-from risk_manager.domain.scope import Scope
+from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.ports.latch import Latched
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.guard import Guard
+from risk_manager.runtime.recovery import AMNESIA
 from risk_manager.simulator.records import PlaceOrder, SimOrder
 from tests.simulation.books import Asked, Books, Filled
 from tests.simulation.decided import Decided
@@ -108,6 +109,8 @@ class Checks:
         self._exposed_since_s: dict[int, float] = {}
         self._read_s: dict[str, float] = {}
         self._latched: dict[int, Latched] = {}
+        self._has_no_journal = False
+        self._forgotten: set[int] = set()
         self.wire = Wire(self.fail, elapsed_s)
         self._decided = Decided(self.fail, self._is_disturbed)
         books.on_asked = self.asked
@@ -123,7 +126,7 @@ class Checks:
         if not asked.sender.startswith("guard"):
             self._traded_ns[asked.account_id, asked.contract_id] = asked.at_ns
             return
-        if asked.account_id in self.calm:
+        if asked.account_id in self.calm - self._forgotten:
             self.fail("I18", f"asked for {asked.kind} on an account that keeps its rules: {asked}")
         self._check_written_ahead(asked)
         if asked.kind == "place":
@@ -305,13 +308,14 @@ class Checks:
 
     def booted(self, daemon: Daemon) -> None:
         self.daemon = daemon
+        has_journal, self._has_no_journal = not self._has_no_journal, False
         for account, latched in self._latched.items():
             last = self._sequence.get(account)
             if last is None or latched.sequence > last.sequence:
                 # What was decided after the journal's last decision is known from the latch alone.
                 self.locks[account] = {(lock.scope, lock.rule): lock for lock in latched.lockouts}
         self.check_locks()
-        for guard in daemon.guards:
+        for guard in daemon.guards if has_journal else ():
             if (self.machine, guard.name) not in self._from_memory:
                 self._decided.booted(guard)
 
@@ -340,6 +344,9 @@ class Checks:
                 is_over = (
                     lockout.until_ns is not None and lockout.set_ns and self._now_ns() >= lockout.until_ns - EARLY_NS
                 )
+                if int(guard.account_id) in self._forgotten:
+                    # It is locked as a whole, in place of everything that is not remembered.
+                    key = ACCOUNT, AMNESIA.lower()
                 if not is_over and guard.is_idle and not _is_as_strict(held.get(key), lockout):
                     self.fail("I1", f"{lockout} is on the disk, in force is {held.get(key)}")
 
@@ -370,6 +377,10 @@ class Checks:
             self._from_memory.add(name)
         elif event == "journal complete again":
             self._from_memory.discard(name)
+        elif event == "no journal, guarding with the latch alone":
+            self._has_no_journal = True
+        elif event == "latch not read" and self._has_no_journal:
+            self._forgotten.add(int(str(fields["account"])))
         elif event in BUGS:
             self.fail("I22", f"{event}: {fields}")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from functools import partial
 
 from risk_manager.config import GuardConfig
@@ -46,11 +46,14 @@ class Machine:
     def boot(self) -> None:
         self.runs += 1
         self.disk = self.disk.successor(self.runs)
+        self._task = asyncio.get_running_loop().create_task(self._live(self.name), context=self._context())
+        self._task.add_done_callback(_tell_if_failed)
+
+    def _context(self) -> Context:
         context = copy_context()
         context.run(MACHINE.set, self.name)
         context.run(DISK.set, self.disk)
-        self._task = asyncio.get_running_loop().create_task(self._live(self.name), context=context)
-        self._task.add_done_callback(_tell_if_failed)
+        return context
 
     def crash(self, down_s: float, *, is_noticed: bool) -> None:
         """End the program this instant, and begin it again later. What it does while it unwinds reaches nobody."""
@@ -62,6 +65,12 @@ class Machine:
         self._task.remove_done_callback(_tell_if_failed)
         self._task.cancel()
         self._reboot = asyncio.get_running_loop().create_task(self._begin_again(self._task, down_s))
+
+    def change_rules(self, config: GuardConfig) -> None:
+        """What the next run reads, and the present one takes over: its own doing, and not the world's."""
+        self.config = config
+        if self.daemon is not None:
+            self._context().run(self.daemon.change_rules, config)
 
     async def stop(self) -> None:
         """End the program in an orderly way."""

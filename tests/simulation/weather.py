@@ -1,6 +1,7 @@
 """What goes wrong in a world: every method is a kind of happening."""
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from risk_manager.simulator.faults import Answer, Failure
@@ -24,6 +25,12 @@ class Weather:
     def __init__(self, world: "World") -> None:
         self.world = world
         self.crash_at: tuple[str, float, bool] | None = None
+        self._is_over = asyncio.Event()
+
+    def end(self) -> None:
+        """Nothing goes wrong any more, and a gateway that is down comes back."""
+        self.crash_at = None
+        self._is_over.set()
 
     def _disturb(self, seconds: float = 0.0) -> None:
         self.world.checks.disturbed_until_s = max(self.world.checks.disturbed_until_s, self.world.loop.time() + seconds)
@@ -177,5 +184,7 @@ class Weather:
 
     async def _restart_server(self, seconds: float) -> None:
         await self.world.server.stop()
-        await asyncio.sleep(seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._is_over.wait()
         await self.world.server.start(port=self.world.port)

@@ -237,7 +237,7 @@ class World:
         """Everything works again, and the traders go home."""
         self.note("repaired")
         self.trader.stops()
-        self.weather.crash_at = None
+        self.weather.end()
         self.server.faults.clear()
         self.server.resume()
         self.server.distort(None)
@@ -313,9 +313,7 @@ class World:
 
     def change_rules(self) -> None:
         self.checks.rules.clear()
-        self.machine.config = self._configuration(self.port, self.folder)
-        if self.machine.daemon is not None:
-            self.machine.daemon.change_rules(self.machine.config)
+        self.machine.change_rules(self._configuration(self.port, self.folder))
 
     def _configuration(self, port: int, folder: Path) -> GuardConfig:
         base = f"http://127.0.0.1:{port}"
