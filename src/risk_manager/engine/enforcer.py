@@ -233,7 +233,9 @@ class Enforcer:
             self.protector.adopt_orphans(step)
             self._sweep(step)
         is_idle = not (self._open or self._in_flight.entries or self.protector.calls or self._sweeps)
-        if is_idle and self._account.doubtful_since_ns() is None:
+        if is_idle:
+            if self._account.doubtful_since_ns() is not None:
+                self._ask_for_snapshot(step, now_ns)
             return
         for key, work in self._open.items() if not self._is_unread else ():
             self._open[key] = self._looked(work, now_ns)
