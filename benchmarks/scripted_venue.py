@@ -158,10 +158,12 @@ class ScriptedVenue:
         return [await self._scene() for _ in range(breaches)]
 
     async def _scene(self) -> Scene:
-        await self._calm_quotes(_AFTERMATH_QUOTES)
-        for contract_id in self._contracts:
-            self._open(contract_id)
-        await self._calm_quotes(self._random.randint(*_CALM_QUOTES))
+        while len(self._positions) < len(self._contracts):
+            # Held up by the machine, a client may read of the position before the calm quotes, and close it at once.
+            await self._calm_quotes(_AFTERMATH_QUOTES)
+            for contract_id in [each for each in self._contracts if each not in self._positions]:
+                self._open(contract_id)
+            await self._calm_quotes(self._random.randint(*_CALM_QUOTES))
         self._closed.clear()
         self._closes_ns = []
         frame = self._quote(self._first, BROKEN_TICKS)
