@@ -185,6 +185,12 @@ x: 1
         ("data_dir: state", "data_dirs: state", "line 9, column 1, data_dirs: is not known; did you mean data_dir?"),
         ("data_dir: state", "api: {port: true}", "api.port: must be a whole number, not true; write 27181"),
         ("data_dir: state", "api: {port: 70000}", "api.port: must be at most 65535, not 70000"),
+        (
+            "data_dir: state",
+            "data_dir: ~nobody-of-that-name/state",
+            "data_dir: names a user this machine does not know",
+        ),
+        ("data_dir: state", "latch_dir: ~nobody-of-that-name/x", "latch_dir: names a user this machine does not know"),
         ("data_dir: state", "latch_dir: 5", "latch_dir: must be text, not 5"),
         ("data_dir: state", 'latch_dir: ""', "latch_dir: "),
         (

@@ -91,14 +91,30 @@ def test_cancels_protection_when_the_close_is_answered_though_nothing_tells_of_i
     assert desk.at(90) == []
 
 
-@pytest.mark.parametrize(
-    ("refusal", "cancelled"), [(Refusal.NOT_FOUND, ["cancel stop"]), (Refusal.MARKET_CLOSED, []), (Refusal.OTHER, [])]
-)
-def test_cancels_protection_of_a_position_the_venue_does_not_find(refusal: Refusal, cancelled: list[str]) -> None:
+@pytest.mark.parametrize("refusal", [Refusal.NOT_FOUND, Refusal.MARKET_CLOSED, Refusal.OTHER])
+def test_leaves_protection_of_a_position_the_venue_does_not_close_alone(refusal: Refusal) -> None:
     desk = Desk(account((ES, 2), orders=(order("stop", SELL, 2),)))
     desk.at(0)
     desk.in_flight.learned(ActionRejected("1", desk.last[0].id, refusal, "", 0, S + 80 * MS))
-    assert desk.at(81) == cancelled
+    assert desk.at(81) == []
+
+
+def test_leaves_protection_of_a_position_opened_after_the_close_alone() -> None:
+    desk = Desk(account((ES, 2)))
+    assert desk.at(0) == ["close EP"]
+    desk.accepts(80)
+    desk.state = account()
+    assert desk.at(100) == []
+    desk.state = account((ES, 2), orders=(order("stop", SELL, 2),))
+    assert [each for each in desk.at(150) if each.startswith("cancel")] == []
+
+
+def test_leaves_protection_alone_once_the_effect_of_the_close_is_overdue() -> None:
+    desk = Desk(account((ES, 2)))
+    desk.at(0)
+    desk.accepts(80)
+    desk.state = account((ES, 2), orders=(order("stop", SELL, 2),))
+    assert desk.at(80 + 2_000) == ["close EP"]
 
 
 def test_leaves_protection_alone_while_it_is_not_known_what_became_of_the_close() -> None:

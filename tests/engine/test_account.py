@@ -400,3 +400,28 @@ def test_an_opening_fill_that_was_missed_and_is_told_with_the_closing_one_adds_n
     again = msgspec.structs.replace(opening.fill, at_ns=happened_ns)
     guarded.feed(closing, msgspec.structs.replace(opening, fill=again, at_ns=happened_ns), flat)
     assert _net(guarded) == net
+
+
+@pytest.mark.parametrize(
+    ("closed_ms", "left"),
+    [
+        (-3_000, 2),  # before the position was read: what was read is what is left
+        (500, 1),  # within the second its stamp leaves open
+        (1_500, 1),
+    ],
+)
+def test_a_closing_fill_told_late_closes_what_was_read_before_it(closed_ms: int, left: int) -> None:
+    guarded = Guarded(MaxContractsPerInstrument(default_limit=100))
+    venue = guarded.venue
+    guarded.feed(*venue.buys(ES, 2, 5000))
+    venue.wait(10)
+    seen = venue.snapshot()
+    guarded.feed(seen)
+    closing, _ = venue.sells(ES, 1, 5010)
+    assert isinstance(closing, FillReceived)
+    at_ns = seen.at_ns + closed_ms * SECOND_NS // 1_000
+    venue.wait(5)
+    fill = msgspec.structs.replace(closing.fill, at_ns=at_ns)
+    guarded.feed(msgspec.structs.replace(closing, fill=fill, at_ns=at_ns, received_ns=venue.now_ns))
+    assert guarded.engine.account.realized_micros == fill.pnl_micros == 500_000_000
+    assert guarded.engine.account.holdings[ES.id].value_net == left

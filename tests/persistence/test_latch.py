@@ -1,5 +1,6 @@
 """The second memory of the lockouts: two slots, of which one always counts."""
 
+import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from risk_manager.domain.lockout import Held, Lockout, OnLock
 from risk_manager.domain.scope import Scope
-from risk_manager.persistence.latch import SLOT_BYTES, FileLatch, LatchFile
+from risk_manager.persistence.latch import FOLDER, SLOT_BYTES, FileLatch, LatchFile
 from risk_manager.ports.latch import Latch, Latched, LatchUnavailable
 from tests.persistence.disk_limits import no_writes_past
 from tests.persistence.samples import ACCOUNT_ID, NOW_NS, lockout
@@ -171,4 +172,32 @@ async def test_a_place_that_cannot_be_looked_into_counts_as_a_trace(tmp_path: Pa
     (tmp_path / "latch").symlink_to(tmp_path / "latch")
     latch = FileLatch(tmp_path)
     assert (latch.has_trace(ACCOUNT_ID), await latch.read(ACCOUNT_ID)) == (True, None)
+    latch.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of this kind are POSIX's")
+@pytest.mark.parametrize("mode", [0o770, 0o702])
+async def test_the_second_place_is_not_used_where_others_may_write(tmp_path: Path, mode: int) -> None:
+    latch = FileLatch(tmp_path, is_second=True)
+    await latch.write(ACCOUNT_ID, SECOND)
+    tmp_path.chmod(mode)
+    with pytest.raises(LatchUnavailable, match="can be changed by others"):
+        await latch.write(ACCOUNT_ID, SECOND)
+    assert await latch.read(ACCOUNT_ID) is None
+    tmp_path.chmod(0o700)
+    assert await latch.read(ACCOUNT_ID) == SECOND
+    latch.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of this kind are POSIX's")
+async def test_never_writes_through_a_link(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"somebody's")
+    latch = FileLatch(tmp_path)
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / f"{ACCOUNT_ID}.latch").symlink_to(other)
+    (tmp_path / "journal.key.new").symlink_to(other)
+    with pytest.raises(LatchUnavailable):
+        await latch.write(ACCOUNT_ID, SECOND)
+    assert other.read_bytes() == b"somebody's"
     latch.close()

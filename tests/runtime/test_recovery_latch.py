@@ -207,9 +207,15 @@ class TestTwoPlaces:
         latch = MemoryLatch()
         latch.is_known, latch.second = True, MemoryLatch(Latched(7, (LOSS,)))
         with capture_logs() as told:
-            engine, _ = await recovered(SETTINGS, journal_of(), latch, now_ns=NOW_NS)
-        assert engine.account.lockouts == (LOSS,)
+            engine, _ = await recovered(SETTINGS, journal_of(sets(1, BLOCK)), latch, now_ns=NOW_NS)
+        assert engine.account.lockouts == (BLOCK, LOSS)
         assert [(each["event"], each["log_level"]) for each in told][:1] == [("latch not read", "critical")]
+
+    async def test_an_old_second_one_does_not_free_who_has_lost_journal_and_first(self) -> None:
+        latch = MemoryLatch()
+        latch.is_known, latch.second = True, MemoryLatch(Latched(7, (LOSS,)))
+        engine = await start(journal_of(), latch)
+        assert [each.rule for each in engine.account.lockouts] == [LOSS.rule, "amnesia"]
 
     async def test_one_that_hangs_does_not_keep_the_guard_from_starting(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(recovery, "SECOND_S", 0.01)

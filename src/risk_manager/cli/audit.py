@@ -192,6 +192,7 @@ def _directory(what: str, data: Path | None, config: Path) -> Path:
     from risk_manager.config.document import read_document
     from risk_manager.config.faults import Fault
     from risk_manager.config.load import ACCOUNTS_FILE
+    from risk_manager.config.places import placed
     from risk_manager.config.sections import AccountsFile
     from risk_manager.config.validation import validated
 
@@ -199,7 +200,7 @@ def _directory(what: str, data: Path | None, config: Path) -> Path:
     accounts = validated(AccountsFile, read_document(config / ACCOUNTS_FILE), faults)
     if accounts is None or faults:
         raise _refused(what, f"{ConfigInvalid(faults)}\nor name the data directory: --data DIR")
-    return (config / Path(accounts.data_dir).expanduser()).resolve()
+    return placed(config, accounts.data_dir).resolve()
 
 
 def _surroundings(config: Path) -> "Surroundings":

@@ -21,6 +21,7 @@ import msgspec
 
 from risk_manager.config.document import Document, KeyPath, read_document
 from risk_manager.config.faults import ConfigInvalid, Fault
+from risk_manager.config.places import placed
 from risk_manager.domain.events import Event
 from risk_manager.rules import RULES, OptionsInvalid, Rule, build_rule, describe
 from risk_manager.rules._compose.sections import MOST_NAME, is_name
@@ -50,7 +51,7 @@ def rules_of(directory: Path) -> dict[str, type[Rule]]:
 def custom_files(directory: Path) -> dict[Path, Path]:
     """The files of a directory's own rules, by the place of each in a copy of the configuration."""
     document = read_document(directory / RISK_FILE)
-    return {_copied(index, written): directory / Path(written).expanduser() for index, written in _named(document)}
+    return {_copied(index, written): placed(directory, written) for index, written in _named(document)}
 
 
 def known_rules(
@@ -66,7 +67,7 @@ def known_rules(
     data = document.data if isinstance(document.data, dict) else {}
     for index, written in _named(document):
         place: KeyPath = ("custom_rules", index)
-        path = directory / Path(written).expanduser() if copy is None else copy / _copied(index, written)
+        path = placed(directory, written) if copy is None else copy / _copied(index, written)
         for rule_class in _of_file(path, copy or directory, document, place, faults):
             _add(known, rule_class, document, place, faults)
     for name, place in _asked_for(data, known):

@@ -11,10 +11,11 @@ from risk_manager.config.credentials import Credentials, read_credentials
 from risk_manager.config.custom_rules import RISK_FILE as RISK_FILE
 from risk_manager.config.custom_rules import custom_files as custom_files
 from risk_manager.config.custom_rules import known_rules
-from risk_manager.config.document import Document, read_document
+from risk_manager.config.document import Document, KeyPath, read_document
 from risk_manager.config.effective import revision_of
 from risk_manager.config.faults import ConfigInvalid, Fault
 from risk_manager.config.guard_config import AccountConfig, AnchorConfig, GuardConfig, VenueConfig
+from risk_manager.config.places import is_homeless, placed
 from risk_manager.config.rule_sets import RuleSets, compose_rules
 from risk_manager.config.sections import AccountEntry, AccountsFile, AnchorSection, RiskFile
 from risk_manager.config.trading_days import build_trading_days
@@ -45,6 +46,7 @@ def load_config(directory: Path, environ: Mapping[str, str] = os.environ, *, fil
     labels = () if accounts is None else tuple(entry.labels for entry in accounts.accounts)
     classes = known_rules(directory, risk_document, faults, files)
     if accounts is not None:
+        faults.extend(_homeless(accounts, accounts_document))
         faults.extend(_latch_faults(directory, accounts, accounts_document))
     rule_sets = compose_rules(risk_document, labels, faults, classes)
     credentials = read_credentials(directory, environ, faults)
@@ -103,7 +105,20 @@ def _anchor(directory: Path, section: AnchorSection | None) -> AnchorConfig | No
 
 
 def _resolved(directory: Path, written: str) -> Path:
-    return (directory / Path(written).expanduser()).resolve()
+    return placed(directory, written).resolve()
+
+
+def _homeless(accounts: AccountsFile, document: Document) -> list[Fault]:
+    """Paths below a home there is not: what was remembered elsewhere would be forgotten."""
+    written: dict[KeyPath, str | None] = {("data_dir",): accounts.data_dir, ("latch_dir",): accounts.latch_dir}
+    if accounts.anchor is not None:
+        written["anchor", "file"] = accounts.anchor.file
+    problem = "names a user this machine does not know"
+    return [
+        document.fault(place, problem, "write the whole path")
+        for place, path in written.items()
+        if path is not None and is_homeless(path)
+    ]
 
 
 def _latch_faults(directory: Path, accounts: AccountsFile, document: Document) -> list[Fault]:

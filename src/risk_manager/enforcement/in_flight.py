@@ -223,12 +223,16 @@ class InFlight:
         entry = self.entries.get(target)
         return entry is not None and entry.stage is Stage.SENT
 
-    def is_close_answered(self, contract_id: str, net_contracts: int) -> bool:
-        """Whether the venue has taken the last close of such a position, or said that there is none to close."""
+    def is_close_answered(self, contract_id: str, net_contracts: int, now_ns: int) -> bool:
+        """Whether the venue has just taken the close of such a position.
+
+        Once the position was seen gone, or the close's effect is overdue, what is held may be another one. That it was
+        not found says less than it seems: what the venue finds may lag behind a fresh fill. A look decides.
+        """
         entry = self.entries.get(close_target(contract_id))
-        if entry is None or entry.net_at_send != net_contracts:
+        if entry is None or entry.stage is not Stage.ACCEPTED or entry.has_effect:
             return False
-        return entry.stage is Stage.ACCEPTED or (entry.stage is Stage.REFUSED and entry.refusal is Refusal.NOT_FOUND)
+        return entry.net_at_send == net_contracts and now_ns < entry.outcome_ns + self.pacing.effect_ns
 
     def unknowns(self, target: str) -> int:
         """Unknown outcomes of the target in a row."""

@@ -46,7 +46,7 @@ def plan(
     """
     merged = merge(goals, account)
     in_flight.age(now_ns)
-    orders = merged.cancels | _left_behind(merged, account, in_flight)
+    orders = merged.cancels | _left_behind(merged, account, in_flight, now_ns)
     in_flight.forget(_wanted(merged, orders), now_ns)
     wakes: list[int] = []
     cancels: list[CancelOrder] = []
@@ -80,12 +80,15 @@ def _fills_by_ns(order: Order, account: AccountView, in_flight: InFlight) -> int
     return account.received_ns + left_ns if left_ns > 0 else 0
 
 
-def _left_behind(merged: Merged, account: AccountView, in_flight: InFlight) -> dict[str, tuple[Order, str]]:
+def _left_behind(
+    merged: Merged, account: AccountView, in_flight: InFlight, now_ns: int
+) -> dict[str, tuple[Order, str]]:
     """(order, intent id) by order id of what protects positions whose close the venue has answered."""
     gone = {
         contract_id: demanded.intent_id
         for contract_id, demanded in merged.sizes.items()
-        if demanded.most == 0 and in_flight.is_close_answered(contract_id, account.holdings[contract_id].net_contracts)
+        if demanded.most == 0
+        and in_flight.is_close_answered(contract_id, account.holdings[contract_id].net_contracts, now_ns)
     }
     return {
         order.id: (order, gone[order.contract_id])

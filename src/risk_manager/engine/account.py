@@ -171,7 +171,7 @@ class AccountState:
         is_late = self._is_late(event.fill) and self._book(event.fill.contract_id).contains(event.fill)
         moves = (self.has_fills or not self.has_positions) and not is_late
         book = self._take_fill(event.fill, event.received_ns, moves=moves)
-        if book is not None:
+        if book is not None and not is_late:
             book.moved_ns = event.received_ns
 
     def on_order(self, event: OrderUpdated) -> None:

@@ -116,9 +116,11 @@ class Book:
     def contains(self, fill: Fill) -> bool:
         """Whether a fill nobody told of in time is part of the position already: a snapshot was adopted since.
 
-        The stamp of a snapshot is in whole seconds, and so behind the venue's clock by up to one.
+        The stamp of a snapshot is in whole seconds, and so behind the venue's clock by up to one. In that second an
+        opening fill counts as contained, for it is told again; a closing one does not, or its profit be open, too.
         """
-        return fill.at_ns <= self.adopted_ns + STAMP_STEP_NS
+        doubt_ns = STAMP_STEP_NS if fill.pnl_micros is None else 0
+        return fill.at_ns <= self.adopted_ns + doubt_ns
 
     def fill(self, fill: Fill, received_ns: int) -> None:
         """Take in a new fill."""

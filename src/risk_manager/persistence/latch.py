@@ -8,6 +8,7 @@ installation's key, fits: half a write, a flipped bit and the file of another ac
 import hashlib
 import hmac
 import os
+import stat
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -116,8 +117,9 @@ class LatchFile:
 class FileLatch:
     """`ports.latch.Latch` in a directory that is there. Its files are made when they are first written."""
 
-    def __init__(self, directory: Path, second: "FileLatch | None" = None) -> None:
+    def __init__(self, directory: Path, second: "FileLatch | None" = None, *, is_second: bool = False) -> None:
         self.second = second
+        self._is_second = is_second
         self._directory = directory
         self._folder = directory / FOLDER
         self._key: bytes | None = None
@@ -155,6 +157,8 @@ class FileLatch:
         return self._file(account_id).read() if self.has_trace(account_id) else None
 
     def _file(self, account_id: str) -> LatchFile:
+        if self._is_second:
+            _check_ours(self._directory, self._folder)
         if self._key is None:
             self._key = load_key(self._directory)
         if not self._folder.exists():
@@ -171,9 +175,22 @@ def _strictness(lockout: Lockout) -> tuple[bool, bool, int]:
     return lockout.scope.is_account, lockout.on_lock is OnLock.FLATTEN, until_ns
 
 
+def _check_ours(*directories: Path) -> None:
+    """See to it that nobody else can put a file, or a link to one, in the place of ours.
+
+    Raises:
+        PermissionError: somebody can.
+    """
+    for directory in directories if os.name == "posix" else ():
+        with suppress(FileNotFoundError):
+            found = directory.lstat() if directory is not directories[0] else directory.stat()
+            if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022 or not stat.S_ISDIR(found.st_mode):
+                raise PermissionError(f"{directory} can be changed by others; it must belong to the guard alone")
+
+
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
-    descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o600)
+    descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         yield descriptor
     finally:

@@ -16,6 +16,7 @@ import structlog
 
 from risk_manager.config import ConfigInvalid, GuardConfig, load_config
 from risk_manager.config.load import ACCOUNTS_FILE, RISK_FILE, custom_files
+from risk_manager.config.places import placed
 from risk_manager.persistence.whole_file import write_whole
 
 FILE_NAME = "accepted.json"
@@ -106,7 +107,7 @@ def _data_dirs(directory: Path, environ: Mapping[str, str]) -> Iterator[Path]:
     """Where what was accepted may be: `accounts.yaml` may tell even if it cannot be read as a whole, or be gone."""
     with suppress(OSError, UnicodeDecodeError):
         for written in _DATA_DIR.findall((directory / ACCOUNTS_FILE).read_bytes()):
-            yield directory / Path(written.decode().strip()).expanduser()
+            yield placed(directory, written.decode().strip())
     # Of the service, as systemd tells it.
     if state := environ.get("STATE_DIRECTORY"):
         yield Path(state.split(":")[0])

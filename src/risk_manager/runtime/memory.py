@@ -32,7 +32,7 @@ class Memory:
 
     def __init__(self, directory: Path, latch_dir: Path | None = None) -> None:
         self.journal: Journal
-        self.latch = FileLatch(directory, None if latch_dir is None else FileLatch(latch_dir))
+        self.latch = FileLatch(directory, None if latch_dir is None else FileLatch(latch_dir, is_second=True))
         self.lost: str | None = None
         self.crashes = 0
         self._directory = directory

@@ -24,7 +24,7 @@ from risk_manager.runtime.latching import places_of
 AMNESIA = "AMNESIA"
 """The reason, and in small letters the rule, of the lockout for want of memory."""
 
-SECOND_S = 2.0
+SECOND_S = 0.5
 """How long a start waits for the second place of the latch, each time: guarding matters more than a disk that hangs."""
 
 log = structlog.get_logger("guard")
@@ -85,13 +85,13 @@ async def _with_latch(
     looks = [await _looked_at(place, account_id, limit_s) for place, limit_s in _with_limits(latch)]
     read = [latched for latched, _ in looks if latched is not None]
     is_forgotten = known.sequence == 0 and known.snapshot is None
-    if read:
-        unreleased = [await _unreleased(account_id, journal, known, latched) for latched in read]
-        lockouts = united(known.lockouts, *unreleased)
-    elif is_forgotten and (lost is not None or any(has_trace for _, has_trace in looks)):
-        lockouts = (_amnesia(account_id, lost or "the journal does not know it"),)
-    else:
-        lockouts = known.lockouts
+    unreleased = [await _unreleased(account_id, journal, known, latched) for latched in read]
+    lockouts = united(known.lockouts, *unreleased)
+    # What only the second place remembers may be old; the first, where it was written, has to be read.
+    is_first_lost = looks[0][0] is None and looks[0][1]
+    is_unread = not read and (lost is not None or any(has_trace for _, has_trace in looks))
+    if is_forgotten and (is_first_lost or is_unread):
+        lockouts = united(lockouts, (_amnesia(account_id, lost or "the journal does not know it"),))
     sequence = max([known.sequence, *(latched.sequence for latched in read)])
     if set(lockouts) != set(known.lockouts):
         why = lost if is_forgotten and lost is not None else "the journal had not all of them"
