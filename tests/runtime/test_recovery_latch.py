@@ -218,7 +218,7 @@ class TestTwoPlaces:
         assert [each.rule for each in engine.account.lockouts] == [LOSS.rule, "amnesia"]
 
     async def test_one_that_hangs_does_not_keep_the_guard_from_starting(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(recovery, "SECOND_S", 0.01)
+        monkeypatch.setattr(recovery, "SECOND_PLACE_S", 0.01)
         latch = MemoryLatch(Latched(7, (LOSS,)))
         latch.second = HangingLatch()
         with capture_logs() as told:

@@ -1,4 +1,4 @@
-"""Worlds that fail for a reason that is known and not yet mended: docs/simulation.md tells each."""
+"""Worlds that are known to fail and not mended yet: docs/simulation.md tells of each."""
 
 MANY_TASKS = "more tasks and connections at rest than any world before; why is not known"
 SIX_SECONDS = "an account that its lockout flattens is exposed for 5.9 seconds, 5 and a little are allowed"

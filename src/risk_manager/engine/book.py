@@ -117,7 +117,8 @@ class Book:
         """Whether a fill nobody told of in time is part of the position already: a snapshot was adopted since.
 
         The stamp of a snapshot is in whole seconds, and so behind the venue's clock by up to one. In that second an
-        opening fill counts as contained, for it is told again; a closing one does not, or its profit be open, too.
+        opening fill counts as contained, for it is told again. A closing one does not: the profit it states would
+        count as open, too.
         """
         doubt_ns = STAMP_STEP_NS if fill.pnl_micros is None else 0
         return fill.at_ns <= self.adopted_ns + doubt_ns

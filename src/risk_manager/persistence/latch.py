@@ -158,7 +158,9 @@ class FileLatch:
 
     def _file(self, account_id: str) -> LatchFile:
         if self._is_second:
-            _check_ours(self._directory, self._folder)
+            _check_ours(self._directory.resolve())
+            if self._folder.exists(follow_symlinks=False):
+                _check_ours(self._folder)
         if self._key is None:
             self._key = load_key(self._directory)
         if not self._folder.exists():
@@ -175,17 +177,17 @@ def _strictness(lockout: Lockout) -> tuple[bool, bool, int]:
     return lockout.scope.is_account, lockout.on_lock is OnLock.FLATTEN, until_ns
 
 
-def _check_ours(*directories: Path) -> None:
+def _check_ours(directory: Path) -> None:
     """See to it that nobody else can put a file, or a link to one, in the place of ours.
 
     Raises:
-        PermissionError: somebody can.
+        PermissionError: somebody can.   OSError: it cannot be looked at.
     """
-    for directory in directories if os.name == "posix" else ():
-        with suppress(FileNotFoundError):
-            found = directory.lstat() if directory is not directories[0] else directory.stat()
-            if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022 or not stat.S_ISDIR(found.st_mode):
-                raise PermissionError(f"{directory} can be changed by others; it must belong to the guard alone")
+    if os.name != "posix":
+        return
+    found = directory.lstat()
+    if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022 or not stat.S_ISDIR(found.st_mode):
+        raise PermissionError(f"{directory} can be changed by others; it must belong to the guard alone")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from risk_manager.runtime.latching import places_of
 AMNESIA = "AMNESIA"
 """The reason, and in small letters the rule, of the lockout for want of memory."""
 
-SECOND_S = 0.5
+SECOND_PLACE_S = 0.5
 """How long a start waits for the second place of the latch, each time: guarding matters more than a disk that hangs."""
 
 log = structlog.get_logger("guard")
@@ -107,7 +107,7 @@ async def _with_latch(
 
 def _with_limits(latch: Latch) -> Iterable[tuple[Latch, float | None]]:
     """Every place of the latch, and how many seconds to wait for it; without end for the journal's own disk."""
-    return zip(places_of(latch), (None, SECOND_S), strict=False)
+    return zip(places_of(latch), (None, SECOND_PLACE_S), strict=False)
 
 
 async def _looked_at(place: Latch, account_id: str, limit_s: float | None) -> tuple[Latched | None, bool]:
