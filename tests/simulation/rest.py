@@ -13,8 +13,9 @@ PROVEN_WITHIN_NS = 12 * SECOND_NS
 """How long an enforcement may take with everything in order, its proof included."""
 
 
-MOST_TASKS, MOST_ENDS = 60, 60
-"""Tasks, and ends of connections, of guard and gateway together; the largest worlds have two thirds of them."""
+MOST_TASKS, MOST_ENDS = 100, 100
+"""Tasks, and ends of connections, of guard and gateway together; most worlds have a third of them. The guard keeps the
+connections of a burst, 16 for each lane, for a minute, and the gateway has a task and two ends for each."""
 
 
 def check_at_rest(checks: Checks) -> None:

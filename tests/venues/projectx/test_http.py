@@ -99,6 +99,18 @@ async def test_trusts_no_connection_that_was_idle_for_long() -> None:
     assert len(server.requests) == 2
 
 
+async def test_closes_what_a_burst_has_opened_and_nobody_needs_any_more() -> None:
+    server = Server(*[OK] * 10)
+    async with served(server, idle_s=0.05) as client:
+        await asyncio.gather(*(post(client, server) for _ in range(4)))
+        assert len(client._open) == 4
+        for _ in range(8):
+            await asyncio.sleep(0.02)
+            await post(client, server)
+        await asyncio.sleep(0)
+        assert len(client._open) == 1
+
+
 @pytest.mark.parametrize(
     ("answer", "body"),
     [

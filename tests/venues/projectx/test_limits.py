@@ -106,6 +106,25 @@ def test_sends_closes_beyond_their_share_at_their_pace() -> None:
     assert budget.ask(Lane.CLOSE, 10 * S + S // 4) == 0
 
 
+@pytest.mark.parametrize(("lane", "pauses_s"), [(Lane.ORDER, [2, 1, 1]), (Lane.CLOSE, [0.25, 0.25]), (Lane.AUTH, [1, 1])])
+def test_calls_more_often_beyond_its_share_while_the_venue_takes_it(lane: Lane, pauses_s: list[float]) -> None:
+    budget = CallBudget()
+    granted(budget, Lane.CLOSE, [10 * S] * 148)
+    budget.taken(lane)  # of a call that was within it: that says nothing
+    now_ns, found = 10 * S, []
+    for _ in pauses_s:
+        assert budget.ask(lane, now_ns) == 0
+        budget.taken(lane)
+        budget.taken(lane)
+        wait_ns = budget.ask(lane, now_ns)
+        found.append(wait_ns / S)
+        now_ns += wait_ns
+    assert found == pauses_s
+    assert budget.ask(lane, now_ns) == 0
+    budget.refused(lane)
+    assert budget.ask(lane, now_ns) == 2 * pauses_s[-1] * S
+
+
 @pytest.mark.parametrize(("lane", "pauses_s"), [(Lane.AUTH, [2, 4, 8, 16, 16]), (Lane.CLOSE, [0.5, 1, 1, 1, 1])])
 def test_calls_less_often_beyond_its_share_while_the_venue_refuses(lane: Lane, pauses_s: list[float]) -> None:
     budget = CallBudget()

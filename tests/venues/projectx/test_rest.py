@@ -120,6 +120,25 @@ async def test_a_cancel_gives_up_waiting_for_the_budget_before_it_is_asked_for_a
     assert clock.now_ns() - begun_ns == 5 * SECOND_NS
 
 
+async def test_the_close_that_waits_longest_for_the_budget_goes_first(clock: FakeClock) -> None:
+    budget = CallBudget()
+    while budget.ask(Lane.CLOSE, clock.now_ns()) == 0:
+        pass
+    gateway, sent = SlowGateway(), list[int]()
+    gateway.open.set()
+    rest = client(gateway, clock, budget)
+
+    async def close(number: int) -> None:
+        await rest.post("/p", {}, lane=Lane.CLOSE, token="t")
+        sent.append(number)
+        if number < 3:
+            # Asks anew at the very instant at which the next slot is free.
+            await close(number + 10)
+
+    await asyncio.gather(*(close(number) for number in range(5)))
+    assert sent == [0, 1, 2, 3, 4, 10, 11, 12]
+
+
 async def test_a_read_beyond_the_budget_is_left_out_at_once(clock: FakeClock) -> None:
     budget = CallBudget()
     while budget.ask(Lane.READ, clock.now_ns()) == 0:

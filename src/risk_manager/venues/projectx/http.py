@@ -69,8 +69,7 @@ class HttpClient:
             if not connection.is_idle:
                 connection.abort()
         if connection.is_reusable:
-            connection.idle_since_s = asyncio.get_running_loop().time()
-            self._idle.setdefault(origin, []).append(connection)
+            self._put_back(origin, connection)
         return reply
 
     def close(self) -> None:
@@ -79,6 +78,15 @@ class HttpClient:
             connection.abort()
         self._open.clear()
         self._idle.clear()
+
+    def _put_back(self, origin: Origin, connection: "_Connection") -> None:
+        """Keep a connection for the next request; of a burst's, close one that nobody has needed for too long."""
+        now_s = asyncio.get_running_loop().time()
+        waiting = self._idle.setdefault(origin, [])
+        if waiting and waiting[0].idle_since_s < now_s - self._idle_s:
+            waiting.pop(0).abort()
+        connection.idle_since_s = now_s
+        waiting.append(connection)
 
     def _take_idle(self, origin: Origin) -> "_Connection | None":
         """The connection used last, for it is the likeliest to be alive."""

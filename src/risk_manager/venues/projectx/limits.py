@@ -58,8 +58,10 @@ def lanes_of(action: Action) -> tuple[Lane, ...]:
 
 _PACING_NS = {Lane.AUTH: _SECOND_NS, Lane.CLOSE: _SECOND_NS // 4, Lane.ORDER: 4 * _SECOND_NS}
 """How often a lane may call although our own count says its share is used up: the venue decides then, not our count."""
+_PACING_LEAST_NS = {Lane.AUTH: _SECOND_NS, Lane.CLOSE: _SECOND_NS // 4, Lane.ORDER: _SECOND_NS}
+"""The same while the venue takes what our count would not."""
 _PACING_MOST_NS = {Lane.AUTH: 16 * _SECOND_NS, Lane.CLOSE: _SECOND_NS, Lane.ORDER: 8 * _SECOND_NS}
-"""The same while the venue's count agrees with ours: what it refuses then only uses up the next window."""
+"""The same while it refuses them too: that only uses up the next window."""
 
 
 class _Window:
@@ -101,8 +103,8 @@ class CallBudget:
     longest stops first: pings when half of `read_calls` are used, reads and further records at all of them, then
     further looks, then orders; at a 429 all but enforcement. What is left is for closes and logins. If a lane of
     enforcement has used up its share it waits for the next slot, but no longer than its pacing, which doubles with
-    every refusal until there is a slot again: after a burst the last order that could open a position must not work on
-    for a minute.
+    every refusal and halves when the venue takes one beyond: after a burst the last order that could open a position must
+    not work on for a minute.
 
     Calls of an earlier run, as far as they are known, leave less of what is shared to reads and orders, though never
     nothing. Closes and logins do not wait for them.
@@ -120,6 +122,7 @@ class CallBudget:
         self._reads_resume_ns = 0
         self._beyond_ns = dict.fromkeys(_PACING_NS, 0)
         self._pacing_ns = dict(_PACING_NS)
+        self._beyond: set[Lane] = set()
 
     def ask(self, lane: Lane, now_ns: int) -> int:
         """0: go, the call (the two of a look) is counted. Above 0: nanoseconds to wait before asking again."""
@@ -160,6 +163,12 @@ class CallBudget:
         if lane in self._pacing_ns:
             self._pacing_ns[lane] = min(2 * self._pacing_ns[lane], _PACING_MOST_NS[lane])
 
+    def taken(self, lane: Lane) -> None:
+        """Note that the venue has taken a call of the lane: after one beyond the share it has room, whatever we count."""
+        if lane in self._beyond:
+            self._beyond.remove(lane)
+            self._pacing_ns[lane] = max(self._pacing_ns[lane] // 2, _PACING_LEAST_NS[lane])
+
     def pause_reads(self, until_ns: int) -> None:
         """Let no reads but looks through before `until_ns`; an earlier pause is never shortened."""
         self._reads_resume_ns = max(self._reads_resume_ns, until_ns)
@@ -174,10 +183,12 @@ class CallBudget:
         wait_ns = self._rest.wait_ns(now_ns, most)
         if wait_ns == 0:
             self._pacing_ns[lane] = _PACING_NS[lane]
+            self._beyond.discard(lane)
             return 0
         wait_ns = max(0, min(wait_ns, self._beyond_ns[lane] + self._pacing_ns[lane] - now_ns))
         if wait_ns == 0:
             self._beyond_ns[lane] = now_ns
+            self._beyond.add(lane)
         return wait_ns
 
 

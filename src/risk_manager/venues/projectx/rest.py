@@ -77,6 +77,7 @@ class RestClient:
         self._is_limited = False
         self._trial_ns = dict.fromkeys(_TRIALS_NS, 0)
         self._slots = {lane: asyncio.Semaphore(CALLS_AT_ONCE) for lane in (*_SHED, Lane.ORDER)}
+        self._turns = {lane: asyncio.Lock() for lane in (Lane.ORDER, Lane.CLOSE)}
         self._looking: dict[str, int] = {}
         self._looked_ns: dict[str, int] = {}
 
@@ -131,7 +132,9 @@ class RestClient:
         # a position, lets us in or lets us see never queues behind them.
         async with self._slots.get(lane) or nullcontext():
             if granted_ns is None:
-                granted_ns = await self._wait_for_budget(lane, asked_ns)
+                # First come, first served: at a second each, the close that waits longest must not be the last to go.
+                async with self._turns.get(lane) or nullcontext():
+                    granted_ns = await self._wait_for_budget(lane, asked_ns)
             try:
                 reply = await self._transport.request("POST", self._base + path, headers=headers, body=body)
             except (NotSent, Lost) as error:
@@ -188,6 +191,8 @@ class RestClient:
             self._problems.note("rate_limited", path)
             self._budget.refused(lane)
             self._budget.pause_reads(now_ns + round(_pause_s(reply.retry_after) * SECOND_NS))
+        else:
+            self._budget.taken(lane)
         if reply.status >= 500:
             self._failed(f"{path}: status {reply.status}")
         else:
