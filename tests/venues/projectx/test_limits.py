@@ -106,7 +106,9 @@ def test_sends_closes_beyond_their_share_at_their_pace() -> None:
     assert budget.ask(Lane.CLOSE, 10 * S + S // 4) == 0
 
 
-@pytest.mark.parametrize(("lane", "pauses_s"), [(Lane.ORDER, [2, 1, 1]), (Lane.CLOSE, [0.25, 0.25]), (Lane.AUTH, [1, 1])])
+@pytest.mark.parametrize(
+    ("lane", "pauses_s"), [(Lane.ORDER, [2, 1, 1]), (Lane.CLOSE, [0.25, 0.25]), (Lane.AUTH, [1, 1])]
+)
 def test_calls_more_often_beyond_its_share_while_the_venue_takes_it(lane: Lane, pauses_s: list[float]) -> None:
     budget = CallBudget()
     granted(budget, Lane.CLOSE, [10 * S] * 148)

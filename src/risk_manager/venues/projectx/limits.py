@@ -103,8 +103,8 @@ class CallBudget:
     longest stops first: pings when half of `read_calls` are used, reads and further records at all of them, then
     further looks, then orders; at a 429 all but enforcement. What is left is for closes and logins. If a lane of
     enforcement has used up its share it waits for the next slot, but no longer than its pacing, which doubles with
-    every refusal and halves when the venue takes one beyond: after a burst the last order that could open a position must
-    not work on for a minute.
+    every refusal and halves when the venue takes one beyond: after a burst the last order that could open a position
+    must not work on for a minute.
 
     Calls of an earlier run, as far as they are known, leave less of what is shared to reads and orders, though never
     nothing. Closes and logins do not wait for them.
@@ -164,7 +164,7 @@ class CallBudget:
             self._pacing_ns[lane] = min(2 * self._pacing_ns[lane], _PACING_MOST_NS[lane])
 
     def taken(self, lane: Lane) -> None:
-        """Note that the venue has taken a call of the lane: after one beyond the share it has room, whatever we count."""
+        """Note that the venue has taken a call of the lane: after one beyond the share, that it has room."""
         if lane in self._beyond:
             self._beyond.remove(lane)
             self._pacing_ns[lane] = max(self._pacing_ns[lane] // 2, _PACING_LEAST_NS[lane])
