@@ -332,6 +332,24 @@ class TestCrashes:
         assert memory.minimal is None
         await memory.give_up(is_crash=False)
 
+    async def test_a_journal_that_cannot_be_closed_hides_nothing_and_counts_as_none(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        memory = await opened(tmp_path, counts_starts=True)
+
+        async def refuse() -> None:
+            await close()
+            raise JournalUnavailable("the disk refused")
+
+        close = memory.journal.close
+        monkeypatch.setattr(memory.journal, "close", refuse)
+        with capture_logs() as logs:
+            await memory.give_up(is_crash=False)
+        assert [each["event"] for each in logs] == ["journal not closed in good order"]
+        memory = await opened(tmp_path, counts_starts=True)
+        assert memory.crashes == 0
+        await memory.give_up(is_crash=False)
+
     async def test_a_venue_that_is_away_is_none(self, tmp_path: Path) -> None:
         for _ in range(5):
             memory = await opened(tmp_path, counts_starts=True)

@@ -109,7 +109,8 @@ class Checks:
         self._exposed_since_s: dict[int, float] = {}
         self._read_s: dict[str, float] = {}
         self._latched: dict[int, Latched] = {}
-        self._has_no_journal = False
+        self._in_latch: dict[int, Latched] = {}
+        self._has_no_journal = self._is_latch_alone = False
         self._forgotten: set[int] = set()
         self.wire = Wire(self.fail, elapsed_s)
         self._decided = Decided(self.fail, self._is_disturbed)
@@ -262,6 +263,7 @@ class Checks:
 
     def latched(self, account: int, latched: Latched) -> None:
         """Note what the second memory holds: as good as the journal from then on."""
+        self._in_latch[account] = latched
         last = self._sequence.get(account)
         if last is None or latched.sequence > last.sequence:
             self._latched[account] = latched
@@ -308,14 +310,14 @@ class Checks:
 
     def booted(self, daemon: Daemon) -> None:
         self.daemon = daemon
-        has_journal, self._has_no_journal = not self._has_no_journal, False
+        self._is_latch_alone, self._has_no_journal = self._has_no_journal, False
         for account, latched in self._latched.items():
             last = self._sequence.get(account)
             if last is None or latched.sequence > last.sequence:
                 # What was decided after the journal's last decision is known from the latch alone.
                 self.locks[account] = {(lock.scope, lock.rule): lock for lock in latched.lockouts}
         self.check_locks()
-        for guard in daemon.guards if has_journal else ():
+        for guard in () if self._is_latch_alone else daemon.guards:
             if (self.machine, guard.name) not in self._from_memory:
                 self._decided.booted(guard)
 
@@ -340,7 +342,7 @@ class Checks:
             if (self.machine, guard.name) in self._from_memory:
                 continue
             held = {(lockout.scope, lockout.rule): lockout for lockout in guard.engine.account.lockouts}
-            for key, lockout in self.locks[int(guard.account_id)].items():
+            for key, lockout in self._known_locks(int(guard.account_id)).items():
                 is_over = (
                     lockout.until_ns is not None and lockout.set_ns and self._now_ns() >= lockout.until_ns - EARLY_NS
                 )
@@ -349,6 +351,12 @@ class Checks:
                     key = ACCOUNT, AMNESIA.lower()
                 if not is_over and guard.is_idle and not _is_as_strict(held.get(key), lockout):
                     self.fail("I1", f"{lockout} is on the disk, in force is {held.get(key)}")
+
+    def _known_locks(self, account: int) -> dict[LockKey, Lockout]:
+        """What a guard can know of: without a journal what had reached the latch, a moment after each commit."""
+        if not self._is_latch_alone or account not in self._in_latch:
+            return self.locks[account]
+        return {(lock.scope, lock.rule): lock for lock in self._in_latch[account].lockouts}
 
     def check_liveness(self) -> None:
         """I3: under a lockout that flattens, there is an instant without exposure again and again."""

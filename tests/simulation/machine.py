@@ -33,6 +33,7 @@ class Machine:
         self._on_boot = on_boot
         self._task: asyncio.Task[None] | None = None
         self._reboot: asyncio.Task[None] | None = None
+        self._is_stopped = False
 
     @property
     def name(self) -> str:
@@ -73,7 +74,8 @@ class Machine:
             self._context().run(self.daemon.change_rules, config)
 
     async def stop(self) -> None:
-        """End the program in an orderly way."""
+        """End the program in an orderly way, and for good."""
+        self._is_stopped = True
         if self._reboot is not None:
             await self._reboot
         if self.daemon is not None:
@@ -103,7 +105,7 @@ class Machine:
             self.daemon = daemon
             self._on_boot(daemon)
             await daemon.run()
-            if not is_renewed.is_set():
+            if self._is_stopped or not is_renewed.is_set():
                 return
 
     def _renew(self, is_renewed: asyncio.Event) -> None:

@@ -53,6 +53,7 @@ QUIET_S = 90.0
 
 LOOK_EVERY_S = 0.25
 ARMED_WITHIN_S = 20.0
+ENDS_WITHIN_S = 60.0
 RECORDED_EVERY = 8
 """One world in so many keeps its recordings, and replays them at its end: that takes as long as the world itself."""
 
@@ -172,7 +173,11 @@ class World:
         for helper in helpers:
             helper.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
-        await self.machine.stop()
+        try:
+            async with asyncio.timeout(ENDS_WITHIN_S):
+                await self.machine.stop()
+        except TimeoutError:
+            self.checks.fail("I25", "the program does not end")
         # Exceptions that nobody has taken show when what holds them goes.
         gc.collect()
         if not self.checks.broken:

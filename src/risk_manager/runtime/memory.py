@@ -109,9 +109,13 @@ class Memory:
             self._starts.end()
 
     async def give_up(self, *, is_crash: bool) -> None:
-        """Let go of everything: the guards could not begin. Only a crash counts as one."""
+        """Let go of everything: the guards could not begin, and why not is for the caller to raise. Only a crash counts
+        as one."""
         self.latch.close()
-        await self.journal.close()
+        try:
+            await self.journal.close()
+        except JournalUnavailable as error:
+            log.error("journal not closed in good order", error=str(error))
         if self._starts is not None and not is_crash:
             self._starts.withdraw()
 
