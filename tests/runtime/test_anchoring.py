@@ -166,9 +166,50 @@ async def test_a_place_that_hangs_holds_up_neither_the_stop_nor_the_other_places
     assert daemonic == [True]
 
 
+async def test_a_place_that_does_not_answer_is_told_of_and_left_alone_until_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anchoring, "PATIENCE_S", 0.1)
+    file, let_go, faults = tmp_path / "elsewhere", Event(), list[str | None]()
+    calls: list[int] = []
+
+    def hang(anchor: Anchor) -> None:
+        calls.append(anchor.rows)
+        let_go.wait(60)
+        raise OSError("gone after all")
+
+    journal = await SqliteJournal.open(tmp_path / "data")
+    dead, near = Place("dead", hang, 0.0), places_of(AnchorConfig(file=file))
+    at_work = Anchoring(journal, (dead, *near), SystemClock(), lambda name, text: faults.append(text))
+    try:
+        for sequence in (1, 2, 3):
+            await journal.commit(chain_link(sequence))
+            await at_work.write()
+        assert [anchor.rows for anchor in read(file)] == [1, 2, 3]
+        assert calls == [1]
+        assert faults == ["dead: does not answer", *["dead: has not answered yet"] * 2]
+    finally:
+        let_go.set()
+    await _until(lambda: not is_busy(dead))
+    await at_work.write()
+    assert calls == [1, 3]
+    assert faults[-1] == "dead: gone after all"
+    await journal.close()
+
+
+def is_busy(place: Place) -> bool:
+    return place._telling is not None and not place._telling.done()
+
+
 def test_the_last_anchor_leaves_time_to_close_everything_within_the_units_limit() -> None:
     assert anchoring.LAST_S == 5.0
     assert guard.STOP_S + recorder.STOP_S + anchoring.LAST_S <= systemd.STOP_S - 5
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.01)
 
 
 def _content(message: Message) -> str:

@@ -22,6 +22,8 @@ from risk_manager.runtime.instants import iso
 EVERY_S = 300.0
 MAIL_EVERY_S = 86_400.0
 FAULT = "anchor"
+PATIENCE_S = 60.0
+"""How long the other places wait for one that does not answer; it is left alone from then on until it does."""
 LAST_S = 5.0
 """How long a stop waits for the last anchor; the places may be anywhere, and the journal is still to be closed then."""
 
@@ -48,16 +50,22 @@ class Place:
         self._every_s = every_s
         self._rows = -1
         self._next_s = 0.0
+        self._telling: asyncio.Future[None] | None = None
 
     async def take(self, anchor: Anchor, now_s: float, *, is_last: bool) -> None:
         """Keep the anchor if there is something new to say, and it is time or the last chance.
 
         Raises:
-            OSError: it could not be kept.
+            OSError: it could not be kept, or not within `PATIENCE_S`, or the one before still is not.
         """
+        if self._telling is not None and not self._telling.done():
+            raise TimeoutError("has not answered yet")
         if anchor.rows == self._rows or (now_s < self._next_s and not is_last):
             return
-        await _beside(partial(self._keep, anchor))
+        self._telling = _beside(partial(self._keep, anchor))
+        if not (await asyncio.wait({self._telling}, timeout=PATIENCE_S))[0]:
+            raise TimeoutError("does not answer")
+        self._telling.result()
         self._rows, self._next_s = anchor.rows, now_s + self._every_s
 
 
@@ -136,10 +144,12 @@ async def _fault_of(place: Place, anchor: Anchor, now_s: float, is_last: bool) -
     return None
 
 
-async def _beside(work: Callable[[], None]) -> None:
+def _beside(work: Callable[[], None]) -> asyncio.Future[None]:
     """Have it done by a thread that nobody waits for at the program's end: a place may hang for minutes."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
+    # Nobody may be left to take what it ends with.
+    done.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
     def tell(error: BaseException | None) -> None:
         # A loop that has closed meanwhile has nobody left to tell.
@@ -155,7 +165,7 @@ async def _beside(work: Callable[[], None]) -> None:
             tell(None)
 
     Thread(target=carry_out, name="anchor", daemon=True).start()
-    await done
+    return done
 
 
 def _end(future: asyncio.Future[None], error: BaseException | None) -> None:
