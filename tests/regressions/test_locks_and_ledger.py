@@ -255,7 +255,7 @@ async def test_a_call_that_hangs_delays_no_other() -> None:
     async with started_guard(rules=limits) as scene:
         execute = scene.venue.execute
 
-        async def hang(account_id: str, action: Action) -> Outcome:
+        async def hang(account_id: str, action: Action, is_due: object = None) -> Outcome:
             if isinstance(action, ClosePosition) and action.contract_id == MES.id:
                 scene.venue.executed.append(action)
                 await forever.wait()

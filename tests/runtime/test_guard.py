@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from risk_manager.domain.actions import Action, ClosePosition
+from risk_manager.domain.actions import Action, ClosePosition, PlaceStop
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import ConnectionChanged, Event, Link, Outcome
 from risk_manager.domain.order import Side
 from risk_manager.engine import Mode
 from risk_manager.ports.journal import JournalConflict
+from risk_manager.rules import build_rules
 from risk_manager.runtime import commits
 from risk_manager.runtime import guard as guard_module
 from risk_manager.runtime.enforcements import Timing
@@ -56,6 +57,16 @@ class TestCommitBeforeAct:
             await settled()
             assert set(scene.guard.engine.account.holdings) == {MES.id, ES.id}
             assert scene.guard.is_idle
+
+    async def test_places_a_stop_only_for_what_is_held_when_all_that_has_arrived_is_dealt_with(self) -> None:
+        rules = build_rules({"trade_management": {"auto_stop_loss": {"enabled": True, "ticks": 40}}})
+        async with guarded(rules=rules) as scene:
+            await scene.feed(scene.story.quote(MES, 5800))
+            # A stalled connection tells at once what took seconds.
+            await scene.feed(*scene.story.buys(MES, 2, 5800), *scene.story.sells(MES, 3, 5800))
+            await scene.clock.pass_time(1)
+            placed = [action for action in scene.venue.executed if isinstance(action, PlaceStop)]
+            assert [(action.side, action.size) for action in placed] == [(Side.BUY, 1)]
 
     async def test_sends_nothing_when_it_only_observes(self) -> None:
         async with guarded(mode=Mode.OBSERVE) as scene:

@@ -148,7 +148,7 @@ async def test_goes_on_while_an_order_waits_for_its_answer(scene: GuardScene) ->
     await scene.feed(scene.story.snapshot())
     never = asyncio.Event()
 
-    async def execute(account_id: str, action: Any) -> Outcome:
+    async def execute(account_id: str, action: Any, is_due: Any = None) -> Outcome:
         await never.wait()
         raise AssertionError
 

@@ -23,9 +23,11 @@ class Venue(Protocol):
         Parts that could not be read are None; the call itself does not raise.
         """
 
-    async def execute(self, account_id: str, action: Action) -> Outcome:
+    async def execute(self, account_id: str, action: Action, is_due: Callable[[], bool] | None = None) -> Outcome:
         """Send one action; the three-valued outcome says what is known of it. Does not raise.
 
+        `is_due` is asked right before the request leaves, which may be seconds later; if it says no, nothing is sent
+        and the action counts as rejected.
         Enforcement has its own share of the call budget and never waits for reads. TakeSnapshot is not sent here.
         """
 

@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
 
-from risk_manager.domain.actions import Action, TakeSnapshot
+from risk_manager.domain.actions import Action, PlaceStop, PlaceTarget, TakeSnapshot
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import (
     ActionUnknown,
@@ -21,6 +22,7 @@ from risk_manager.domain.events import (
     TimerFired,
 )
 from risk_manager.domain.fill import Fill
+from risk_manager.enforcement.last_look import is_still_due
 from risk_manager.engine import Engine, EngineSettings
 from risk_manager.ports.clock import Clock
 from risk_manager.ports.journal import Journal, JournalUnavailable
@@ -124,6 +126,7 @@ class Guard:
         self._cancel_poll: Callable[[], None] | None = None
         self._cancel_save: Callable[[], None] | None = None
         self._saved_fills: dict[str, Fill] = {}
+        self._listening: list[asyncio.Future[None]] = []
         if minimal is not None:
             self.health.fault(MINIMAL, minimal)
 
@@ -320,6 +323,7 @@ class Guard:
         finally:
             self._is_busy = False
             self._drain()
+            self._heard_all()
             self.pulse.settle()
 
     def _tell(self, decision: Decision, timing: Timing) -> None:
@@ -336,12 +340,28 @@ class Guard:
             return
         begun_ns = self._stopwatch()
         try:
-            outcome: Outcome = await self._venue.execute(self.account_id, action)
+            if isinstance(action, PlaceStop | PlaceTarget):
+                await self._listen()
+            is_due = partial(is_still_due, action, self.engine.account)
+            outcome: Outcome = await self._venue.execute(self.account_id, action, is_due)
         except Exception as error:  # noqa: BLE001  # a bug of the venue adapter: what it did is unknown, and said to be
             self._alarm(error)
             outcome = ActionUnknown(self.account_id, action.id, repr(error), 0, self._clock.now_ns())
         self.enforcements.answered(action, outcome, self._stopwatch() - begun_ns)
         self.deliver(outcome)
+
+    async def _listen(self) -> None:
+        """Return when everything that has arrived is dealt with: after a stall the first event may be the oldest."""
+        while not self.is_idle:
+            self._listening.append(asyncio.get_running_loop().create_future())
+            await self._listening[-1]
+
+    def _heard_all(self) -> None:
+        if self.is_idle:
+            listening, self._listening = self._listening, []
+            for each in listening:
+                if not each.done():
+                    each.set_result(None)
 
     async def _read(self, *, full: bool) -> None:
         self.deliver(await self._venue.snapshot(self.account_id, full=full))

@@ -16,7 +16,7 @@ import msgspec
 from risk_manager.domain.actions import Action
 from risk_manager.domain.coverage import Gap
 from risk_manager.domain.decision import Decision
-from risk_manager.domain.events import ActionAccepted, Event, Outcome, SnapshotTaken
+from risk_manager.domain.events import ActionAccepted, ActionRejected, Event, Outcome, Refusal, SnapshotTaken
 from risk_manager.domain.fill import Fill
 from risk_manager.domain.intent import Intent, IntentState
 from risk_manager.domain.lockout import Lockout
@@ -164,7 +164,10 @@ class ScriptedVenue:
         taken = self._scene.snapshot()
         return taken if full else msgspec.structs.replace(taken, account=None, fills=None)
 
-    async def execute(self, account_id: str, action: Action) -> Outcome:
+    async def execute(self, account_id: str, action: Action, is_due: Callable[[], bool] | None = None) -> Outcome:
+        if is_due is not None and not is_due():
+            now_ns = self._scene.now_ns
+            return ActionRejected(self._scene.account_id, action.id, Refusal.OTHER, "not sent", now_ns, now_ns)
         self.executed.append(action)
         self.did.append(type(action).__name__)
         return self.answer(action)

@@ -21,10 +21,11 @@ class SlowGateway:
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
-        self.waiting = 0
+        self.waiting = self.sent = 0
 
     async def request(self, method: str, url: str, *, headers: Mapping[str, str], body: bytes) -> Reply:
         self.waiting += 1
+        self.sent += 1
         await self.open.wait()
         self.waiting -= 1
         return Reply(200, b'{"success":true,"errorCode":0}', None, None)
@@ -159,6 +160,28 @@ async def test_only_a_call_that_may_have_been_received_is_counted(
     while budget.ask(Lane.CLOSE, asked_ns) == 0:
         closes += 1
     assert closes == left + 1  # and one beyond the share
+
+
+async def test_a_call_that_is_not_due_any_more_when_its_turn_comes_is_not_sent_and_not_counted(
+    clock: FakeClock,
+) -> None:
+    budget = CallBudget()
+    while budget.ask(Lane.ORDER, clock.now_ns()) == 0:
+        pass
+    gateway = SlowGateway()
+    gateway.open.set()
+    rest, asked_ns, begun_ns = client(gateway, clock, budget), list[int](), clock.now_ns()
+
+    def is_due() -> bool:
+        asked_ns.append(clock.now_ns())
+        return False
+
+    with pytest.raises(NotSent, match="overtaken"):
+        await rest.post("/c", {}, lane=Lane.ORDER, token="t", is_due=is_due)
+    assert gateway.sent == 0
+    assert asked_ns == [begun_ns + 4 * SECOND_NS]  # when it may go, not when it was asked for
+    await rest.post("/c", {}, lane=Lane.ORDER, token="t", is_due=lambda: True)
+    assert gateway.sent == 1
 
 
 async def test_sends_one_cancel_a_second_while_nothing_is_answered_and_all_of_them_afterwards(clock: FakeClock) -> None:

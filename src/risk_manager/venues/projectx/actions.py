@@ -1,6 +1,6 @@
 """Guard actions as gateway requests, and their verdicts as outcomes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2s
 from typing import Any
 
@@ -39,13 +39,13 @@ class ActionSender:
         self._catalogue = catalogue
         self._clock = clock
 
-    async def send(self, account_id: str, action: Action) -> Outcome:
+    async def send(self, account_id: str, action: Action, is_due: Callable[[], bool] | None = None) -> Outcome:
         try:
             mutation, payload = await self._request(int(account_id), action)
         except (NotSent, ValueError) as error:
             ruling = Ruling(Rejected(Refusal.OTHER, f"not sent: {error}"), 0)
         else:
-            ruling = await self._gateway.mutate(mutation, payload)
+            ruling = await self._gateway.mutate(mutation, payload, is_due)
         received_ns = self._clock.now_ns()
         verdict = ruling.verdict
         if isinstance(verdict, Accepted):

@@ -1,7 +1,7 @@
 """Authorized calls: reads that answer or fail, mutations that always come back with a verdict."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -75,7 +75,9 @@ class Gateway:
         await self._auth.token()
         return await self._rest.look(account_id)
 
-    async def mutate(self, mutation: Mutation, payload: Mapping[str, Any]) -> Ruling:
+    async def mutate(
+        self, mutation: Mutation, payload: Mapping[str, Any], is_due: Callable[[], bool] | None = None
+    ) -> Ruling:
         """Send a mutation once. Only one that carries neither size nor price is sent again, after a refused token."""
         is_close = mutation in (Mutation.CLOSE, Mutation.REDUCE)
         lane = Lane.CLOSE if is_close else Lane.ORDER
@@ -92,13 +94,13 @@ class Gateway:
                 # The old token: a close may try whether it was refused by mistake, hundreds of cancels need not.
                 return Ruling(Rejected(Refusal.OTHER, "not sent: the token was refused"), 0)
         try:
-            answer = await self._rest.post(mutation, payload, lane=lane, token=token)
+            answer = await self._rest.post(mutation, payload, lane=lane, token=token, is_due=is_due)
             if answer.status == 401:
                 self._auth.rejected(token)
                 if not mutation.is_repeatable or (renewed := await self._auth.token()) == token:
                     return _shut_out(mutation, answer)
                 token = renewed
-                answer = await self._rest.post(mutation, payload, lane=lane, token=token)
+                answer = await self._rest.post(mutation, payload, lane=lane, token=token, is_due=is_due)
         except NotSent as error:
             return Ruling(Rejected(Refusal.OTHER, f"not sent: {error}"), 0)
         except Lost as error:

@@ -116,11 +116,12 @@ class RestClient:
         lane: Lane,
         token: str | None,
         granted_ns: int | None = None,
+        is_due: Callable[[], bool] | None = None,
     ) -> Answer:
         """Send one request when the budget lets it go, at once with `granted_ns` of a look.
 
         Raises:
-            NotSent: it never left, for want of a connection or of budget.
+            NotSent: it never left, for want of a connection or of budget, or because it was not due any more.
             Lost: it may have been received.
         """
         asked_ns = self._clock.now_ns()
@@ -135,6 +136,9 @@ class RestClient:
                 # First come, first served: at a second each, the close that waits longest must not be the last to go.
                 async with self._turns.get(lane) or nullcontext():
                     granted_ns = await self._wait_for_budget(lane, asked_ns)
+            if is_due is not None and not is_due():
+                self._budget.give_back(lane, granted_ns)
+                raise NotSent("overtaken by what has happened since")
             try:
                 reply = await self._transport.request("POST", self._base + path, headers=headers, body=body)
             except (NotSent, Lost) as error:

@@ -123,8 +123,8 @@ class ProjectXVenue:
             self._feed.see(taken)
         return taken
 
-    async def execute(self, account_id: str, action: Action) -> Outcome:
-        return await self._actions.send(account_id, action)
+    async def execute(self, account_id: str, action: Action, is_due: Callable[[], bool] | None = None) -> Outcome:
+        return await self._actions.send(account_id, action, is_due)
 
     async def close(self) -> None:
         await self._transport.close()

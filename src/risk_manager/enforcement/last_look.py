@@ -1,0 +1,33 @@
+"""Whether an action is still right when its turn comes.
+
+Between the decision and the moment a request leaves lie a commit, whatever else has arrived meanwhile, and, when the
+venue's call budget is used up, seconds. A stop for a position that was turned round in that time would open another.
+"""
+
+from risk_manager.domain.actions import Action, CancelOrder, ModifyOrder, PlaceStop, PlaceTarget
+from risk_manager.domain.order import Side
+from risk_manager.enforcement.protection import Seen
+
+
+def is_still_due(action: Action, seen: Seen) -> bool:
+    """False for an order that would not rest against the position as it is now, and for a change to one that is gone.
+
+    Closes and reductions are always due: the venue knows best what they are about.
+    """
+    match action:
+        case PlaceStop() | PlaceTarget():
+            return _is_against(seen, action.contract_id, action.side, action.size)
+        case ModifyOrder():
+            order = seen.orders.get(action.order_id)
+            if order is None:
+                return False
+            return action.size is None or _is_against(seen, action.contract_id, order.side, action.size - order.filled)
+        case CancelOrder():
+            return action.order_id in seen.orders
+        case _:
+            return True
+
+
+def _is_against(seen: Seen, contract_id: str, side: Side, size: int) -> bool:
+    holding = seen.holdings.get(contract_id)
+    return holding is not None and side.sign * holding.net_contracts <= -size
