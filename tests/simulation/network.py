@@ -132,6 +132,7 @@ class End(asyncio.Transport):
         self._is_paused = False
         self._is_closing = False
         self._is_lost = False
+        self._is_told = False
         self._under_way_bytes = 0
         self._has_paused_writer = False
         self._arrives_s = 0.0
@@ -180,16 +181,10 @@ class End(asyncio.Transport):
         self.write(b"".join(list_of_data))
 
     def close(self) -> None:
-        if not self.is_closing():
-            self._is_closing = True
-            self._send(_Mark.END)
-            self._loop.call_soon(self._end, None, context=self._context)
+        self._leave(_Mark.END)
 
     def abort(self) -> None:
-        if not self._is_lost and not self._is_closing:
-            self._is_closing = True
-            self._send(_Mark.RESET)
-            self._loop.call_soon(self._end, None, context=self._context)
+        self._leave(_Mark.RESET)
 
     # -- what the network does ------------------------------------------------------------------------------------
 
@@ -199,13 +194,22 @@ class End(asyncio.Transport):
     def die(self, *, is_noticed: bool) -> None:
         if is_noticed and not self.is_closing():
             self._send(_Mark.RESET)
-        self._is_closing = self._is_lost = True
+        self._is_lost = True
         self._network.drop(self)
 
     def go_on(self) -> None:
         blocked, self._blocked = self._blocked, 0
         for _ in range(blocked):
             self._loop.call_soon(self._arrive, context=self._context)
+
+    def _leave(self, mark: _Mark) -> None:
+        if self._is_closing:
+            return
+        self._is_closing = True
+        if not self._is_lost:
+            self._send(mark)
+        # A program that has died unwinds, and waits for the end of what it closes.
+        self._loop.call_soon(self._end, None, context=self._context)
 
     def _send(self, item: bytes | _Mark) -> None:
         if self.is_forgotten:
@@ -240,9 +244,9 @@ class End(asyncio.Transport):
             self._loop.call_soon(self._protocol.resume_writing, context=self._context)
 
     def _end(self, error: Exception | None) -> None:
-        if self._is_lost:
+        if self._is_told:
             return
-        self._is_closing = self._is_lost = True
+        self._is_closing = self._is_lost = self._is_told = True
         self._network.drop(self)
         self._protocol.connection_lost(error)
 
