@@ -37,6 +37,7 @@ class GuardScene:
         mode: Mode = Mode.ENFORCE,
         listeners: tuple[DecisionListener, ...] = (),
         in_force: RulesInForce | None = None,
+        first_poll_s: int = POLL_S,
     ) -> None:
         """Have a guard with what the journal remembers, not started."""
         ticks = count(step=1_000)
@@ -51,6 +52,7 @@ class GuardScene:
             self.clock,
             lambda: next(ticks),
             poll_ns=POLL_S * SECOND_NS,
+            first_poll_ns=first_poll_s * SECOND_NS,
             listeners=listeners,
             in_force=in_force,
             coverage=coverage,

@@ -242,6 +242,14 @@ class TestTime:
             await scene.clock.pass_time(10)
             assert scene.sent().count("ClosePosition") >= 3
 
+    async def test_polls_first_when_it_is_told_to_and_then_at_its_pace(self) -> None:
+        async with guarded(first_poll_s=1) as scene:
+            polls = []
+            for _ in range(2 * POLL_S + 1):
+                await scene.clock.pass_time(1)
+                polls.append(len(scene.venue.snapshots))
+            assert polls == [1, 1, 1, 2, 2, 2, 3]
+
     async def test_reads_the_account_at_a_constant_rate_and_fully_while_the_user_hub_is_down(self) -> None:
         async with guarded() as scene:
             await scene.clock.pass_time(10 * POLL_S + 1)

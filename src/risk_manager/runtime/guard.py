@@ -85,6 +85,7 @@ class Guard:
         stopwatch: Callable[[], int],
         *,
         poll_ns: int,
+        first_poll_ns: int | None = None,
         listeners: tuple[DecisionListener, ...] = (),
         in_force: RulesInForce | None = None,
         coverage: Coverage | None = None,
@@ -92,6 +93,9 @@ class Guard:
         latch: Latch | None = None,
         minimal: str | None = None,
     ) -> None:
+        """Args:
+        first_poll_ns: how long after the start the first poll is; as long as between two where None.
+        """
         self.name = name
         self.engine = engine
         self.settings = settings
@@ -106,6 +110,7 @@ class Guard:
         self._clock = clock
         self._stopwatch = stopwatch
         self._poll_ns = poll_ns
+        self._first_poll_ns = first_poll_ns if first_poll_ns is not None else poll_ns
         self._listeners = listeners
         self._in_force = in_force
         self._minimal = minimal
@@ -185,7 +190,7 @@ class Guard:
         self._commits.start(Latched(self.engine.sequence, self.engine.account.lockouts))
         self.deliver(ConnectionChanged(self.account_id, Link.REST, False, "starting", 0, now_ns))
         self.health.link(Link.REST, is_up=True, reason="")
-        self._cancel_poll = self._clock.call_at(now_ns + self._poll_ns, self._poll)
+        self._cancel_poll = self._clock.call_at(now_ns + self._first_poll_ns, self._poll)
         if self._minimal is not None:
             self._clock.call_at(now_ns + ALIVE_NS, self._end_minimal)
 

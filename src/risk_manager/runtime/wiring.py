@@ -135,7 +135,8 @@ async def _guards(
     poll_ns = int(max(poll_s, _fair_poll_s(len(account_ids))) * 1_000_000_000)
     await memory.make_sound(account_ids, clock.now_ns())
     guards, asked = [], []
-    for account, account_id in zip(config.accounts, account_ids, strict=True):
+    firsts_ns = first_polls_ns(poll_ns, len(account_ids))
+    for account, account_id, first_ns in zip(config.accounts, account_ids, firsts_ns, strict=True):
         rules = RulesInForce(config.data_dir, account_id, account.rules, config.rule_classes)
         judged = dormant(rules.rules) if memory.minimal else rules.rules
         settings = EngineSettings(account_id, config.trading_days, judged, account.mode, pacing, calendar)
@@ -162,6 +163,7 @@ async def _guards(
             clock,
             stopwatch_ns,
             poll_ns=poll_ns,
+            first_poll_ns=first_ns,
             listeners=listeners,
             in_force=rules,
             coverage=coverage,
@@ -196,6 +198,15 @@ def circumstances(config: GuardConfig, account: AccountConfig) -> Circumstances:
         calendar=of_calendar(),
         days=of_days(config.trading_days),
     )
+
+
+def first_polls_ns(poll_ns: int, accounts: int) -> tuple[int, ...]:
+    """How long after the start each account is polled first, spread evenly over the pause between two polls.
+
+    Polled together, all but one would take what is there for proofs and orders, and wait for one another when it is
+    used up.
+    """
+    return tuple(poll_ns * number // accounts for number in range(1, accounts + 1))
 
 
 def _fair_poll_s(accounts: int) -> float:
