@@ -9,10 +9,14 @@ from risk_manager.domain.events import SnapshotTaken
 from risk_manager.venues.projectx.http import Reply
 
 READS_PER_MINUTE = 140
+ENFORCING_PER_MINUTE = 60
+"""What is left of the venue's 200 calls. Closes and cancels may take more: then there is no room for all the reads."""
+
 MOST_CLOSES = 3
 """A close has no size: one that may be lost is sent again before the first is known to be."""
 
 _READS = ("/Position/search", "/Order/v2", "/Trade/search", "/Account/search")
+_ENFORCING = ("/closeContract", "/partialCloseContract", "/Order/cancel", "/Order/place", "/Order/modify")
 _LISTS = {"positions": ("/Position/search", b'"positions":['), "orders": ("/Order/", b'"orders":[')}
 
 
@@ -21,15 +25,18 @@ class Wire:
 
     Attributes:
         secrets: what nobody may find anywhere.   origin: the only host and port there is business with.
+        crowded_out_s: by account, when the venue last refused a look at it (429) for what enforcement had asked.
     """
 
     def __init__(self, fail: Callable[[str, str], None], elapsed_s: Callable[[], float]) -> None:
         self.secrets: set[str] = set()
         self.origin: tuple[str, int] = "", 0
+        self.crowded_out_s: dict[str, float] = defaultdict(float)
         self._fail = fail
         self._elapsed_s = elapsed_s
         self._under_way: dict[tuple[str, str, str], int] = defaultdict(int)
         self._reads_s: dict[str, deque[float]] = defaultdict(deque)
+        self._enforcing_s: deque[float] = deque()
         self._listed_s: dict[tuple[str, str, str], float] = {}
 
     def connects(self, machine: str, host: str, port: int) -> None:
@@ -45,19 +52,22 @@ class Wire:
             if self._under_way[key] > (MOST_CLOSES if url.endswith("/closeContract") else 1):
                 self._fail("I11", f"{self._under_way[key]} {url} under way for {body!r}")
         elif any(part in url for part in _READS):
-            reads = self._reads_s[machine]
-            reads.append(self._elapsed_s())
-            while reads[0] <= reads[-1] - 60.0:
-                reads.popleft()
-            if len(reads) > READS_PER_MINUTE:
-                self._fail("I10", f"{len(reads)} reads in a minute")
+            self._reads_s[machine].append(self._elapsed_s())
+            reads = self._in_last_minute(self._reads_s[machine])
+            if reads > READS_PER_MINUTE:
+                self._fail("I10", f"{reads} reads in a minute")
 
     def ends(self, machine: str, url: str, body: bytes) -> None:
         if url.endswith(("/partialCloseContract", "/closeContract")):
             self._under_way[machine, url, _target(body)] -= 1
 
     def answered(self, machine: str, url: str, body: bytes, reply: Reply) -> None:
-        """Note which lists of an account have been read."""
+        """Note which lists of an account have been read, and which the venue had no room for."""
+        if url.endswith(_ENFORCING) and reply.status != 429:
+            self._enforcing_s.append(self._elapsed_s())
+        is_crowded = self._in_last_minute(self._enforcing_s) > ENFORCING_PER_MINUTE
+        if is_crowded and reply.status == 429 and "/Position/search" in url:
+            self.crowded_out_s[_account(body)] = self._elapsed_s()
         for name, (part, mark) in _LISTS.items():
             if part in url and reply.status == 200 and mark in reply.body:
                 self._listed_s[machine, _account(body), name] = self._elapsed_s()
@@ -68,6 +78,11 @@ class Wire:
             listed_s = self._listed_s.get((machine, snapshot.account_id, name), 0.0)
             if getattr(snapshot, name) is not None and listed_s < began_s:
                 self._fail("I14", f"{snapshot.account_id}: {name} {getattr(snapshot, name)}, which nobody has listed")
+
+    def _in_last_minute(self, times_s: deque[float]) -> int:
+        while times_s and times_s[0] <= self._elapsed_s() - 60.0:
+            times_s.popleft()
+        return len(times_s)
 
     def check_secret(self, where: str, texts: Iterable[str]) -> None:
         """I28: neither key nor tokens are written down."""
