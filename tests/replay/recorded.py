@@ -64,7 +64,8 @@ class RecordedDay:
 
     def _begin(self) -> None:
         self._recorder = FlightRecorder(self.data, self.clock, self._limits)
-        self.recording = self._recorder.record(self.engine, self.settings, HERE)
+        here = msgspec.structs.replace(HERE, is_journaled=self.commits)
+        self.recording = self._recorder.record(self.engine, self.settings, here)
 
     async def feed(self, *events: Event | Iterable[Event]) -> None:
         """Let the engine receive them; what it decides is committed before it stops or dies."""
@@ -98,6 +99,14 @@ class RecordedDay:
         """Go on as after a recovery from the engine's own snapshot."""
         self.engine = Engine.restore(self.settings, self.engine.snapshot(), **given)
         self._begin()
+
+    async def run_without_journal(self, *events: Event) -> None:
+        """Be started where the disk refuses, with nothing remembered, receive these and stop; then go on as before."""
+        engine, self.engine, self.commits = self.engine, Engine(self.settings), False
+        self._begin()
+        await self.feed(*events)
+        await self.stop()
+        self.engine, self.commits = engine, True
 
     def files(self) -> list[Path]:
         return [path for paths in segments(self.data).values() for _, path in paths]

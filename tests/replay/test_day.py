@@ -180,6 +180,25 @@ async def test_what_the_recovery_had_to_restore_was_decided_by_no_engine(tmp_pat
     assert sum(each.identical for each in found) == day.engine.sequence - 1
 
 
+async def test_a_run_without_a_journal_is_held_against_nothing_and_hides_nothing(tmp_path: Path) -> None:
+    day = await breaking(tmp_path)
+    await day.stop()
+    await day.run_without_journal(day.venue.snapshot(), *day.venue.buys(MNQ, 9, 20_000))
+    await day.restart()
+    await day.feed(day.venue.snapshot(), day.venue.buys(MNQ, 2, 20_000))
+    await day.stop()
+    first, without, then = day.replay()
+    assert [each.divergence for each in (first, without, then)] == [None, None, None]
+    assert (first.identical, without.identical, without.uncommitted) == (2, 0, 2)
+    assert (without.missing, first.identical + then.identical) == ((), day.engine.sequence)
+    assert without.notes == ("the guard ran without a journal, so there is nothing to hold its decisions against",)
+    rewrite(day.files()[0], worse)
+    first, *others = day.replay()
+    assert first.divergence is not None
+    assert first.divergence.sequence == 1
+    assert [each.divergence for each in others] == [None, None]
+
+
 async def test_a_torn_tail_is_left_out_and_said(tmp_path: Path) -> None:
     day = await breaking(tmp_path)
     await day.stop()

@@ -40,6 +40,7 @@ class Circumstances(msgspec.Struct, frozen=True):
         reset_time, timezone: of the trading day.   revision: of the configuration at the start.
         version: of the program.   code, calendar, days: fingerprints of the core's source, the exchange calendar and
             the table of trading days; equal ones promise equal decisions.
+        is_journaled: whether decisions go to the journal; in a run without one they may be numbered anew.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Circumstances(msgspec.Struct, frozen=True):
     code: str
     calendar: str
     days: str
+    is_journaled: bool = True
 
 
 class Beginning(msgspec.Struct, frozen=True, tag="beginning"):

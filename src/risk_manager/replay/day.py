@@ -53,9 +53,10 @@ def _replayed(
 
 
 def _next_sequence(files: list[tuple[str, Path]]) -> int | None:
-    """What had been decided when the first of these segments began that tells; None if none does."""
+    """What the journal had when the first of these segments began that tells; None if none does."""
     beginnings = (Segment(path).beginning() for _, path in files)
-    return next((beginning.sequence for beginning in beginnings if beginning is not None), None)
+    told = (each.sequence for each in beginnings if each is not None and each.circumstances.is_journaled)
+    return next(told, None)
 
 
 def _names(files: list[tuple[str, Path]]) -> set[str]:

@@ -73,7 +73,7 @@ def replay_segment(segment: Segment, committed: Mapping[int, bytes], up_to: int 
     """Run a segment again.
 
     Args:
-        committed: the account's decisions as the journal has them, by sequence.
+        committed: the account's decisions as the journal has them, by sequence; none is of a run without a journal.
         up_to: the last sequence that was committed when the next segment began; None if there is no next one.
 
     Raises:
@@ -92,7 +92,8 @@ def replay_segment(segment: Segment, committed: Mapping[int, bytes], up_to: int 
     )
     try:
         engine = _engine(beginning, days, here)
-        comparison = Comparison(committed, beginning.sequence, up_to)
+        mine = committed if beginning.circumstances.is_journaled else {}
+        comparison = Comparison(mine, beginning.sequence, up_to)
         return _run(segment, engine, comparison, here, found)
     except RulesLost as lost:
         return msgspec.structs.replace(found, obstacle=str(lost))
@@ -167,4 +168,6 @@ def _notes(beginning: Beginning, days: TradingDays, here: Surroundings) -> tuple
     notes += [
         f"not as recorded: the code of the rule {kind}" for kind in changed_classes(beginning.rules, here.classes)
     ]
+    if not then.is_journaled:
+        notes.append("the guard ran without a journal, so there is nothing to hold its decisions against")
     return tuple(notes)

@@ -154,6 +154,7 @@ async def _guards(
             poll_ns=poll_ns,
             now_ns=clock.now_ns(),
         )
+        then = circumstances(config, account, is_journaled=memory.fault is None)
         guard = Guard(
             account.label,
             engine,
@@ -167,7 +168,7 @@ async def _guards(
             listeners=listeners,
             in_force=rules,
             coverage=coverage,
-            recorder=None if memory.minimal else recorder.record(engine, settings, circumstances(config, account)),
+            recorder=None if memory.minimal else recorder.record(engine, settings, then),
             latch=memory.latch,
             minimal=memory.minimal,
         )
@@ -186,7 +187,7 @@ async def _last_decisions(journal: Journal, account_id: str) -> tuple[Decision, 
         return ()
 
 
-def circumstances(config: GuardConfig, account: AccountConfig) -> Circumstances:
+def circumstances(config: GuardConfig, account: AccountConfig, *, is_journaled: bool) -> Circumstances:
     """What a recording says of where it was made, so that a replay can tell what has changed since."""
     return Circumstances(
         name=account.label,
@@ -197,6 +198,7 @@ def circumstances(config: GuardConfig, account: AccountConfig) -> Circumstances:
         code=of_code(),
         calendar=of_calendar(),
         days=of_days(config.trading_days),
+        is_journaled=is_journaled,
     )
 
 
