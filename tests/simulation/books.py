@@ -43,12 +43,18 @@ class Filled(msgspec.Struct, frozen=True):
 
 
 class Books(Exchange):
-    """Attributes: on_asked, on_filled: told at once, after it has happened."""
+    """The exchange as everybody knows it, and what happens in it.
+
+    Attributes:
+        on_asked, on_filled: told at once, after it has happened.
+        changed_ns: when an order last came, filled or went.
+    """
 
     def __init__(self, contracts: list[SimContract], **options: Any) -> None:
         super().__init__(contracts, **options)
         self.on_asked: Callable[[Asked], None] = lambda asked: None
         self.on_filled: Callable[[Filled], None] = lambda filled: None
+        self.changed_ns = 0
         self._senders: dict[int, str] = {}
         self._nets: dict[tuple[int, str], int] = {}
         self.subscribe(self._see)
@@ -120,9 +126,11 @@ class Books(Exchange):
 
     def _see(self, emission: Emission) -> None:
         if isinstance(emission, OrderChanged):
+            if emission.order.id not in self._senders or emission.order.status.is_terminal:
+                self.changed_ns = emission.at_ns
             self._senders.setdefault(emission.order.id, PEER.get())
         elif isinstance(emission, FillHappened) and not emission.is_resend:
-            fill = emission.fill
+            fill, self.changed_ns = emission.fill, emission.at_ns
             key = emission.account_id, fill.contract_id
             before = self._nets.get(key, 0)
             self._nets[key] = before + fill.signed_size

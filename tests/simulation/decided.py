@@ -10,7 +10,7 @@ from risk_manager.domain.intent import Intent, IntentState, Protected, SizesAtMo
 from risk_manager.domain.order import OrderType
 from risk_manager.domain.scope import Scope
 from risk_manager.enforcement.lattice import size_limit
-from risk_manager.enforcement.opening import is_opening
+from risk_manager.enforcement.opening import is_opening, leaves_with_parent
 from risk_manager.runtime.guard import Guard
 
 if TYPE_CHECKING:
@@ -67,14 +67,20 @@ class Decided:
                 self._fail("I19", f"{action} although {intent.id} demands {intent.goal}")
 
     def _note_openers(self, account: int, contract_id: str, guard: Guard) -> None:
-        """Which orders the guard knew to be in the way when it decided to close."""
+        """Which orders the guard knew to be in the way when it decided to close.
+
+        A child that waits for its entry is not: it fills after that alone, which is in the way itself, or is not.
+        """
         model = guard.engine.account
         holding = model.holdings.get(contract_id)
         net = 0 if holding is None else holding.net_contracts
         openers = {
             int(order.id)
             for order in model.orders.values()
-            if order.contract_id == contract_id and order.type is not OrderType.MARKET and is_opening(order, net)
+            if order.contract_id == contract_id
+            and order.type is not OrderType.MARKET
+            and is_opening(order, net)
+            and not leaves_with_parent(order, model.orders)
         }
         self._in_the_way[account, contract_id] = openers if len(openers) <= MOST_OPENERS else set()
 

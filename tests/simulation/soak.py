@@ -140,6 +140,7 @@ class Soak(World):
         if is_roll:
             self.checks.rules.clear()
         await asyncio.sleep(100)
+        await self.still()
         check_at_rest(self.checks)
 
     def _balances(self) -> dict[int, int]:

@@ -26,6 +26,7 @@ class Weather:
         self.world = world
         self.crash_at: tuple[str, float, bool] | None = None
         self._is_over = asyncio.Event()
+        self._restart: asyncio.Task[None] | None = None
 
     def end(self) -> None:
         """Nothing goes wrong any more, and a gateway that is down comes back."""
@@ -179,8 +180,9 @@ class Weather:
             self.world.change_rules()
 
     def restart_server(self, seconds: float) -> None:
-        self._disturb(seconds)
-        self.world.loop.create_task(self._restart_server(seconds))
+        if self._restart is None or self._restart.done():
+            self._disturb(seconds)
+            self._restart = self.world.loop.create_task(self._restart_server(seconds))
 
     async def _restart_server(self, seconds: float) -> None:
         await self.world.server.stop()

@@ -51,6 +51,10 @@ SIGHT_S = 15.0
 QUIET_S = 90.0
 """Longer than any window of the call budget."""
 
+STILL_S, STILL_WITHIN_S = 5.0, 60.0
+"""What traders left resting fills whenever it likes. So long nothing may have happened before what is believed is held
+against the books; and so long that is waited for."""
+
 LOOK_EVERY_S = 0.25
 ARMED_WITHIN_S = 20.0
 ENDS_WITHIN_S = 60.0
@@ -154,6 +158,7 @@ class World:
             await asyncio.sleep(SIGHT_S)
             self.checks.check_sight()
             await asyncio.sleep(QUIET_S - SIGHT_S)
+            await self.still()
             check_at_rest(self.checks)
         await self.close(helpers)
 
@@ -204,6 +209,12 @@ class World:
     async def until(self, at_s: float) -> None:
         while (left_s := at_s - self._script_s()) > 0:
             await asyncio.sleep(left_s)
+
+    async def still(self) -> None:
+        """Return when no order has come, filled or gone for a while; or, if that does not end, after a minute."""
+        until_s = self.loop.time() + STILL_WITHIN_S
+        while self.now_ns() - self.books.changed_ns < STILL_S * SECOND_NS and self.loop.time() < until_s:
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def _armed(self) -> None:
         until_s = self.loop.time() + ARMED_WITHIN_S
