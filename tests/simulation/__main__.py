@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 TRACES = ROOT / ".cache" / "simulation"
 FAILURES = TRACES / "failures.jsonl"
 PROCESSES = 2
+CHUNKS_EACH = 250
+"""After so many pairs of worlds another process goes on: a long run must not fill the memory."""
 TELL_EVERY_S = 20.0
 
 
@@ -129,7 +131,8 @@ def results(seeds: range, *, is_twice: bool) -> Iterator[tuple[int, Result]]:
     if len(work) == 1:
         yield _one(work[0])
         return
-    with multiprocessing.get_context("fork").Pool(PROCESSES, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+    ignoring = signal.signal, (signal.SIGINT, signal.SIG_IGN)
+    with multiprocessing.get_context("fork").Pool(PROCESSES, *ignoring, maxtasksperchild=CHUNKS_EACH) as pool:
         yield from pool.imap(_one, work, chunksize=2)
 
 
