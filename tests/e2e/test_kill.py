@@ -180,6 +180,16 @@ def test_the_days_result_after_a_restart_is_the_venues(lost: str, sim: Simulator
         assert status["day_pnl_usd"] == pytest.approx(realized_usd - costs_usd)
 
 
+def test_ends_when_stopped_while_it_waits_for_the_venue(tmp_path: Path) -> None:
+    with simulator() as sim, guarding(sim, tmp_path, LOCKING) as guarded:
+        sim.process.terminate()
+        sim.process.wait()
+        guarded.start()
+        wait_for(lambda: "trying again" in guarded.output() or None, "word of the missing venue")
+        assert guarded.terminate() == 0
+        assert "stopped before the guard began" in guarded.output()
+
+
 def test_waits_for_a_venue_that_is_not_there_yet(tmp_path: Path) -> None:
     with simulator() as first:
         serving = first.serving

@@ -73,6 +73,7 @@ def _refused(text: str, code: int) -> typer.Exit:
 
 async def _guard(config: "GuardConfig", directory: Path) -> None:
     """Guard until stopped, with another daemon whenever one has to begin anew."""
+    import asyncio
     import os
 
     from risk_manager.cli.signals import call_on_reload, call_on_stop
@@ -80,11 +81,14 @@ async def _guard(config: "GuardConfig", directory: Path) -> None:
 
     notifier = notifier_from(os.environ, os.getpid())
     running: list[Daemon] = []
+    building: asyncio.Task[Daemon] | None = None
     is_stopped = is_over = False
 
     def stop() -> None:
         nonlocal is_stopped
         is_stopped = True
+        if building is not None:
+            building.cancel()
         begin_anew()
 
     def begin_anew() -> None:
@@ -93,7 +97,14 @@ async def _guard(config: "GuardConfig", directory: Path) -> None:
 
     call_on_stop(stop)
     while not is_over:
-        daemon = await _built(config, directory, notifier, begin_anew)
+        building = asyncio.create_task(_built(config, directory, notifier, begin_anew))
+        try:
+            daemon = await building
+        except asyncio.CancelledError:
+            if is_stopped:
+                typer.echo("run: stopped before the guard began", err=True)
+                return
+            raise
         running[:] = [daemon]
         if daemon.watch is not None:
             call_on_reload(daemon.watch.reload)
