@@ -127,6 +127,17 @@ def test_calls_more_often_beyond_its_share_while_the_venue_takes_it(lane: Lane, 
     assert budget.ask(lane, now_ns) == 2 * pauses_s[-1] * S
 
 
+def test_holds_cancels_back_when_the_venue_refuses_a_close() -> None:
+    budget = CallBudget()
+    granted(budget, Lane.CLOSE, [10 * S] * 148)
+    assert budget.ask(Lane.ORDER, 10 * S) == 0
+    budget.taken(Lane.ORDER)
+    assert budget.ask(Lane.ORDER, 10 * S) == 2 * S
+    budget.refused(Lane.CLOSE)
+    assert budget.ask(Lane.ORDER, 10 * S) == 8 * S
+    assert budget.ask(Lane.CLOSE, 10 * S) == 0
+
+
 @pytest.mark.parametrize(("lane", "pauses_s"), [(Lane.AUTH, [2, 4, 8, 16, 16]), (Lane.CLOSE, [0.5, 1, 1, 1, 1])])
 def test_calls_less_often_beyond_its_share_while_the_venue_refuses(lane: Lane, pauses_s: list[float]) -> None:
     budget = CallBudget()

@@ -162,6 +162,9 @@ class CallBudget:
         """Note that the venue has refused a call of the lane as one too many."""
         if lane in self._pacing_ns:
             self._pacing_ns[lane] = min(2 * self._pacing_ns[lane], _PACING_MOST_NS[lane])
+        if lane is Lane.CLOSE:
+            # Whatever cancels take now is what the next close lacks.
+            self._pacing_ns[Lane.ORDER] = _PACING_MOST_NS[Lane.ORDER]
 
     def taken(self, lane: Lane) -> None:
         """Note that the venue has taken a call of the lane: after one beyond the share, that it has room."""
