@@ -81,7 +81,11 @@ def _first_found(number: int) -> tuple[int, str] | None:
 def caught(bug: Bug, seed: int) -> str | None:
     """The invariant that breaks first in a world with the bug; None if everything holds."""
     with bug.plant():
-        return first_broken(simulate(draw(seed)))
+        broken = simulate(draw(seed)).broken
+    if broken and "TypeError" in broken[0]:
+        # It would be "found" in any world, and show nothing.
+        raise AssertionError(f"{bug.name} does not fit what it is planted into: {broken[0]}")
+    return broken[0].split()[0] if broken else None
 
 
 BUGS: list[Bug] = []
@@ -163,10 +167,10 @@ async def _(real: Any, self: Commits) -> None:
 
 
 @bug("a sized call is sent again without a look", "a reduction is executed twice", Gateway, "mutate")
-async def _(real: Any, self: Gateway, mutation: Mutation, payload: Any) -> Any:
-    ruling = await real(self, mutation, payload)
+async def _(real: Any, self: Gateway, mutation: Mutation, payload: Any, *rest: Any) -> Any:
+    ruling = await real(self, mutation, payload, *rest)
     if (mutation is Mutation.REDUCE and "no answer" in str(ruling)) or "disconnected" in str(ruling):
-        return await real(self, mutation, payload)
+        return await real(self, mutation, payload, *rest)
     return ruling
 
 
@@ -199,41 +203,41 @@ def _(real: Any, self: InFlight, target: str, *args: Any) -> int:
 
 
 @bug("orders are left to themselves", "a resting order opens a position under a lockout", ActionSender, "send")
-async def _(real: Any, self: ActionSender, account_id: str, action: Any) -> Any:
+async def _(real: Any, self: ActionSender, account_id: str, action: Any, is_due: Any) -> Any:
     if isinstance(action, CancelOrder):
         return ActionUnknown(account_id, action.id, "never sent", 0, self._clock.now_ns())
-    return await real(self, account_id, action)
+    return await real(self, account_id, action, is_due)
 
 
 @bug("every account is flattened", "somebody else's breach closes my position", ActionSender, "send")
-async def _(real: Any, self: ActionSender, account_id: str, action: Any) -> Any:
+async def _(real: Any, self: ActionSender, account_id: str, action: Any, is_due: Any) -> Any:
     if isinstance(action, ClosePosition):
-        await real(self, str(int(account_id) + 1), action)
-    return await real(self, account_id, action)
+        await real(self, str(int(account_id) + 1), action, is_due)
+    return await real(self, account_id, action, is_due)
 
 
 @bug("a stop is placed on the wrong side", "the protective order opens a position", ActionSender, "send")
-async def _(real: Any, self: ActionSender, account_id: str, action: Any) -> Any:
+async def _(real: Any, self: ActionSender, account_id: str, action: Any, is_due: Any) -> Any:
     if isinstance(action, PlaceStop):
         wrong = Side.BUY if action.side is Side.SELL else Side.SELL
         action = replace(action, side=wrong)
-    return await real(self, account_id, action)
+    return await real(self, account_id, action, is_due)
 
 
 @bug("a stop is placed twice as large", "the protective order turns the position round", ActionSender, "send")
-async def _(real: Any, self: ActionSender, account_id: str, action: Any) -> Any:
+async def _(real: Any, self: ActionSender, account_id: str, action: Any, is_due: Any) -> Any:
     if isinstance(action, PlaceStop):
         action = replace(action, size=2 * action.size)
-    return await real(self, account_id, action)
+    return await real(self, account_id, action, is_due)
 
 
 @bug("the market is closed through an order", "a close becomes an order that may open", ActionSender, "send")
-async def _(real: Any, self: ActionSender, account_id: str, action: Any) -> Any:
+async def _(real: Any, self: ActionSender, account_id: str, action: Any, is_due: Any) -> Any:
     if isinstance(action, ClosePosition):
         payload = {"accountId": int(account_id), "contractId": action.contract_id}
         order = payload | {"type": 2, "side": 1, "size": 1, "customTag": action.id}
         await self._gateway.mutate(Mutation.PLACE, order)
-    return await real(self, account_id, action)
+    return await real(self, account_id, action, is_due)
 
 
 @bug("one look is proof", "an enforcement counts as done before it is", enforcer, "after_snapshot")
@@ -297,8 +301,8 @@ def _(real: Any, self: CallBudget, lane: Any, now_ns: int) -> int:
 
 
 @bug("a lost answer ends the task", "an exception nobody takes", Gateway, "mutate")
-async def _(real: Any, self: Gateway, mutation: Mutation, payload: Any) -> Any:
-    ruling = await real(self, mutation, payload)
+async def _(real: Any, self: Gateway, mutation: Mutation, payload: Any, *rest: Any) -> Any:
+    ruling = await real(self, mutation, payload, *rest)
     if "no answer" in str(ruling) or "disconnected" in str(ruling):
         raise Lost("planted")
     return ruling
