@@ -54,13 +54,21 @@ class HubConnection:
         """Serve the connection until it ends.
 
         Raises:
-            ExceptionGroup: of HubClosed, always.
+            HubClosed, HubError, ExceptionGroup of them: always.
         """
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read())
-            await self._shake_hands()
-            tasks.create_task(self._ping_and_watch())
-            await on_open(self)
+        # No task group: Python 3.12 loses a cancellation that meets the end of one (CPython gh-116720).
+        works = (self._read(), self._ping_and_watch(), self._open(on_open))
+        duties = [self._loop.create_task(work) for work in works]
+        try:
+            while True:
+                await asyncio.wait([duty for duty in duties if not duty.done()], return_when=asyncio.FIRST_COMPLETED)
+                for duty in duties:
+                    if duty.done():
+                        duty.result()
+        finally:
+            for duty in duties:
+                duty.cancel()
+            await asyncio.gather(*duties, return_exceptions=True)
 
     async def call(self, target: str, *arguments: object) -> None:
         """Invoke a hub method and return when the server has completed it.
@@ -81,6 +89,10 @@ class HubConnection:
             del self._calls[invocation_id]
         if error is not None:
             raise HubError(f"{target}: {error}"[:300])
+
+    async def _open(self, on_open: Callable[["HubConnection"], Awaitable[None]]) -> None:
+        await self._shake_hands()
+        await on_open(self)
 
     async def _shake_hands(self) -> None:
         try:
@@ -121,6 +133,7 @@ class HubConnection:
 
     async def _ping_and_watch(self) -> NoReturn:
         """Ping every so often, and end the connection when the server has been silent for too long."""
+        await asyncio.wait({self._handshake})
         timings, next_ping_s = self._timings, self._loop.time() + self._timings.ping_s
         while True:
             deadline_s = self._last_frame_s + timings.silence_s
