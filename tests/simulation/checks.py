@@ -110,6 +110,7 @@ class Checks:
         self._traded_ns: dict[tuple[int, str], int] = defaultdict(int)
         self._exposed_since_s: dict[int, float] = {}
         self._read_s: dict[str, float] = {}
+        self._opened_by_ns: dict[str, int] = {}
         self._latched: dict[int, Latched] = {}
         self._in_latch: dict[int, Latched] = {}
         self._has_no_journal = self._is_latch_alone = False
@@ -251,6 +252,8 @@ class Checks:
         if decision.sequence - 1 not in before:
             self.fail("I23", f"decision {decision.sequence} follows {sorted(before)}")
         self._sequence[account] = decision
+        for intent in decision.intents:
+            self._opened_by_ns.setdefault(intent.id, self._now_ns())
         self._decided.durable(decision, self._guard(account))
         self._actions[account].extend(decision.actions)
         locks = self.locks[account]
@@ -299,11 +302,13 @@ class Checks:
             if intent.state is not IntentState.VERIFIED:
                 continue
             account = int(intent.account_id)
+            # By the exchange's clock: the guard's own may have been set meanwhile.
+            opened_ns = self._opened_by_ns.get(intent.id, intent.at_ns)
             if isinstance(intent.goal, Flat) and intent.goal.scope.is_account:
-                if self._flat_ns.get(account, 0) < intent.at_ns and not self._is_flat(account):
+                if self._flat_ns.get(account, 0) < opened_ns and not self._is_flat(account):
                     self.fail("I13", f"{intent.id} closed, but the account was never flat")
             elif isinstance(intent.goal, SizesAtMost):
-                self._check_sizes(account, intent.goal, intent.at_ns, intent.id)
+                self._check_sizes(account, intent.goal, opened_ns, intent.id)
 
     def _is_flat(self, account: int) -> bool:
         return not self.books.positions(account) and not self.opening_orders(account)
@@ -357,10 +362,11 @@ class Checks:
                 is_over = (
                     lockout.until_ns is not None and lockout.set_ns and self._now_ns() >= lockout.until_ns - EARLY_NS
                 )
+                is_held = _is_as_strict(held.get(key), lockout)
                 if int(guard.account_id) in self._forgotten:
                     # It is locked as a whole, in place of everything that is not remembered.
-                    key = ACCOUNT, AMNESIA.lower()
-                if not is_over and guard.is_idle and not _is_as_strict(held.get(key), lockout):
+                    is_held = (ACCOUNT, AMNESIA.lower()) in held
+                if not is_over and guard.is_idle and not is_held:
                     self.fail("I1", f"{lockout} is on the disk, in force is {held.get(key)}")
 
     def _known_locks(self, account: int) -> dict[LockKey, Lockout]:

@@ -110,9 +110,8 @@ def _check_rule(checks: Checks, account: int, rule: str, options: dict[str, obje
         case "symbol_blocks", {"blocked_symbols": list(blocked)}:
             is_broken = any(root in blocked for root in held)
         case "daily_realized_loss", {"limit": int(limit)}:
-            record = books.account(account)
-            assert record is not None
-            is_lost = record.balance_micros <= checks.start_micros[account] - limit * 1_000_000
+            # Open profit counts for as long as there is any.
+            is_lost = books.equity_micros(account) <= checks.start_micros[account] - limit * 1_000_000
             is_broken = is_lost and not any(key[1] == rule for key in checks.locks[account])
         case _:
             return
