@@ -25,12 +25,15 @@ class Wire:
 
     Attributes:
         secrets: what nobody may find anywhere.   origin: the only host and port there is business with.
-        crowded_out_s: by account, when the venue last refused a look at it (429) for what enforcement had asked.
+        begun_s: when the present run of the program began; what the run before it called for, it can only reckon.
+        crowded_out_s: by account, when the venue last refused a look at it (429) for what enforcement had asked, or the
+            run before; "" stands for a login, which all looks wait for.
     """
 
     def __init__(self, fail: Callable[[str, str], None], elapsed_s: Callable[[], float]) -> None:
         self.secrets: set[str] = set()
         self.origin: tuple[str, int] = "", 0
+        self.begun_s = 0.0
         self.crowded_out_s: dict[str, float] = defaultdict(float)
         self._fail = fail
         self._elapsed_s = elapsed_s
@@ -66,7 +69,9 @@ class Wire:
         if url.endswith(_ENFORCING) and reply.status != 429:
             self._enforcing_s.append(self._elapsed_s())
         is_crowded = self._in_last_minute(self._enforcing_s) > ENFORCING_PER_MINUTE
-        if is_crowded and reply.status == 429 and "/Position/search" in url:
+        is_young = self._elapsed_s() - self.begun_s < 60.0
+        is_look = "/Position/search" in url or url.endswith("/loginKey")
+        if (is_crowded or is_young) and is_look and reply.status == 429:
             self.crowded_out_s[_account(body)] = self._elapsed_s()
         for name, (part, mark) in _LISTS.items():
             if part in url and reply.status == 200 and mark in reply.body:
