@@ -70,7 +70,7 @@ class Wire:
             self._enforcing_s.append(self._elapsed_s())
         is_crowded = self._in_last_minute(self._enforcing_s) > ENFORCING_PER_MINUTE
         is_young = self._elapsed_s() - self.begun_s < 60.0
-        is_look = "/Position/search" in url or url.endswith("/loginKey")
+        is_look = "/Position/search" in url or "/Order/v2" in url or url.endswith("/loginKey")
         if (is_crowded or is_young) and is_look and reply.status == 429:
             self.crowded_out_s[_account(body)] = self._elapsed_s()
         for name, (part, mark) in _LISTS.items():
