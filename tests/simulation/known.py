@@ -2,5 +2,6 @@
 
 KNOWN: dict[int, str] = {
     7438: "a trader opens anew every 0.15 s; exposed for 5.5 seconds without a break, 5 are allowed",
+    7770: "closes are refused (429) for four seconds: cancels of orders that have filled already used up the minute",
 }
 """By seed."""
