@@ -131,7 +131,7 @@ class Guard:
         self._cancel_poll: Callable[[], None] | None = None
         self._cancel_save: Callable[[], None] | None = None
         self._saved_fills: dict[str, Fill] = {}
-        self._listening: list[asyncio.Future[None]] = []
+        self._has_heard_all = asyncio.Event()
         if minimal is not None:
             self.health.fault(MINIMAL, minimal)
 
@@ -312,6 +312,8 @@ class Guard:
                 self._handle(*waiting)
         finally:
             self._is_draining = False
+            if self.is_idle:
+                self._has_heard_all.set()
 
     async def _carry_out(self, decision: Decision, detection_ns: int) -> None:
         """Commit, act, and go on with the next event."""
@@ -328,7 +330,6 @@ class Guard:
         finally:
             self._is_busy = False
             self._drain()
-            self._heard_all()
             self.pulse.settle()
 
     def _tell(self, decision: Decision, timing: Timing) -> None:
@@ -358,15 +359,8 @@ class Guard:
     async def _listen(self) -> None:
         """Return when everything that has arrived is dealt with: after a stall the first event may be the oldest."""
         while not self.is_idle:
-            self._listening.append(asyncio.get_running_loop().create_future())
-            await self._listening[-1]
-
-    def _heard_all(self) -> None:
-        if self.is_idle:
-            listening, self._listening = self._listening, []
-            for each in listening:
-                if not each.done():
-                    each.set_result(None)
+            self._has_heard_all.clear()
+            await self._has_heard_all.wait()
 
     async def _read(self, *, full: bool) -> None:
         self.deliver(await self._venue.snapshot(self.account_id, full=full))
