@@ -19,7 +19,8 @@ from risk_manager.enforcement.last_look import is_still_due
 ES = "CON.F.US.EP.Z26"
 STOP = PlaceStop("a", "i", ES, Side.SELL, 2, 100)
 TARGET = PlaceTarget("a", "i", ES, Side.BUY, 2, 100)
-SIZED = ModifyOrder("a", "i", ES, "7", None, None, 3)
+LARGER = ModifyOrder("a", "i", ES, "7", None, None, 4)
+SMALLER = ModifyOrder("a", "i", ES, "7", None, None, 2)
 PRICED = ModifyOrder("a", "i", ES, "7", 99, None, None)
 CANCEL = CancelOrder("a", "i", ES, "7")
 
@@ -36,9 +37,11 @@ CANCEL = CancelOrder("a", "i", ES, "7")
         (TARGET, -2, True),
         (TARGET, -1, False),
         (TARGET, 2, False),
-        (SIZED, 2, True),  # one of the three has filled already
-        (SIZED, 1, False),
-        (SIZED, -2, False),
+        (LARGER, 3, True),  # one of the four has filled already
+        (LARGER, 2, False),
+        (LARGER, -3, False),
+        (SMALLER, 0, True),  # still too much, but less than what rests
+        (SMALLER, -3, True),
         (PRICED, -2, True),  # it rests there anyway, and its size is looked at elsewhere
         (CANCEL, 0, True),
         (ClosePosition("a", "i", ES), 0, True),
@@ -51,6 +54,6 @@ def test_depends_on_the_position_that_is_held_now(action: Action, net: int, is_d
     assert is_still_due(action, SimpleNamespace(holdings=holdings, orders={"7": order})) == is_due
 
 
-@pytest.mark.parametrize("action", [SIZED, PRICED, CANCEL])
+@pytest.mark.parametrize("action", [LARGER, SMALLER, PRICED, CANCEL])
 def test_leaves_an_order_alone_that_is_gone(action: Action) -> None:
     assert not is_still_due(action, SimpleNamespace(holdings={ES: SimpleNamespace(net_contracts=3)}, orders={}))

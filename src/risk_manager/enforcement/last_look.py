@@ -10,18 +10,19 @@ from risk_manager.enforcement.protection import Seen
 
 
 def is_still_due(action: Action, seen: Seen) -> bool:
-    """False for an order that would not rest against the position as it is now, and for a change to one that is gone.
+    """False for more contracts than would rest against the position as it is now, and for an order that is gone.
 
-    Closes and reductions are always due: the venue knows best what they are about.
+    Closes and reductions are always due, for the venue knows best what they are about; so is what makes an order
+    smaller.
     """
     match action:
         case PlaceStop() | PlaceTarget():
             return _is_against(seen, action.contract_id, action.side, action.size)
         case ModifyOrder():
             order = seen.orders.get(action.order_id)
-            if order is None:
-                return False
-            return action.size is None or _is_against(seen, action.contract_id, order.side, action.size - order.filled)
+            if order is None or action.size is None or action.size <= order.size:
+                return order is not None
+            return _is_against(seen, action.contract_id, order.side, action.size - order.filled)
         case CancelOrder():
             return action.order_id in seen.orders
         case _:
