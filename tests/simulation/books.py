@@ -7,7 +7,6 @@ import msgspec
 
 from risk_manager.simulator.emissions import Emission, FillHappened, OrderChanged
 from risk_manager.simulator.exchange import Exchange
-from risk_manager.simulator.ledger import open_pnl_micros
 from risk_manager.simulator.records import PlaceOrder, Refused, SimContract, SimFill, SimOrder
 from tests.simulation.network import PEER
 
@@ -66,16 +65,7 @@ class Books(Exchange):
 
     def equity_micros(self, account_id: int) -> int:
         """Balance and open profit, each position at the price it could be closed at."""
-        record = self.account(account_id)
-        assert record is not None
-        equity_micros = record.balance_micros
-        for position in self.positions(account_id):
-            top = self.top(position.contract_id)
-            mark_ticks = top.bid_ticks if position.net_contracts > 0 else top.ask_ticks
-            if mark_ticks is not None:
-                tick_value_micros = self.contracts[position.contract_id].contract.instrument.tick_value_micros
-                equity_micros += open_pnl_micros(position, mark_ticks, tick_value_micros)
-        return equity_micros
+        return self._surveillance.equity_micros(self._accounts[account_id])
 
     def live_orders(self, account_id: int) -> list[SimOrder]:
         account = self._accounts[account_id]

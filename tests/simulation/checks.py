@@ -5,7 +5,7 @@ it never asks the guard what is true, only what it believes.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from risk_manager.domain.actions import (
     Action,
@@ -112,7 +112,6 @@ class Checks:
         self._read_s: dict[str, float] = {}
         self._opened_by_ns: dict[str, int] = {}
         self._latched: dict[int, Latched] = {}
-        self._in_latch: dict[int, Latched] = {}
         self._has_no_journal = self._is_latch_alone = False
         self._forgotten: set[int] = set()
         self.wire = Wire(self.fail, elapsed_s)
@@ -247,8 +246,8 @@ class Checks:
         if last is not None and last.sequence == decision.sequence:
             return
         # What a crash took from a journal that was out of order is known from the latch, at least that it was.
-        latched = self._latched.get(account)
-        before = {last.sequence if last is not None else 0, latched.sequence if latched is not None else 0}
+        ahead = self._ahead(account)
+        before = {last.sequence if last is not None else 0, ahead.sequence if ahead is not None else 0}
         if decision.sequence - 1 not in before:
             self.fail("I23", f"decision {decision.sequence} follows {sorted(before)}")
         self._sequence[account] = decision
@@ -277,10 +276,12 @@ class Checks:
 
     def latched(self, account: int, latched: Latched) -> None:
         """Note what the second memory holds: as good as the journal from then on."""
-        self._in_latch[account] = latched
-        last = self._sequence.get(account)
-        if last is None or latched.sequence > last.sequence:
-            self._latched[account] = latched
+        self._latched[account] = latched
+
+    def _ahead(self, account: int) -> Latched | None:
+        """What the latch holds, if that is later than the journal's end."""
+        latched, last = self._latched.get(account), self._sequence.get(account)
+        return latched if latched is not None and (last is None or latched.sequence > last.sequence) else None
 
     def _is_disowned(self, lockout: Lockout) -> bool:
         """Whether the rule that would end it has been taken away: then it ends with the trading day (ADR 0012)."""
@@ -328,11 +329,10 @@ class Checks:
         self.daemon = daemon
         self._is_latch_alone, self._has_no_journal = self._has_no_journal, False
         self.wire.begun_s = self._elapsed_s()
-        for account, latched in self._latched.items():
-            last = self._sequence.get(account)
-            if last is None or latched.sequence > last.sequence:
-                # What was decided after the journal's last decision is known from the latch alone.
-                self.locks[account] = {(lock.scope, lock.rule): lock for lock in latched.lockouts}
+        for account in self._latched:
+            # What was decided after the journal's last decision is known from the latch alone.
+            if (ahead := self._ahead(account)) is not None:
+                self.locks[account] = _by_key(ahead.lockouts)
         self.check_locks()
         for guard in () if self._is_latch_alone else daemon.guards:
             if (self.machine, guard.name) not in self._from_memory:
@@ -359,7 +359,7 @@ class Checks:
         for guard in () if self.daemon is None else self.daemon.guards:
             if (self.machine, guard.name) in self._from_memory:
                 continue
-            held = {(lockout.scope, lockout.rule): lockout for lockout in guard.engine.account.lockouts}
+            held = _by_key(guard.engine.account.lockouts)
             for key, lockout in self._known_locks(int(guard.account_id)).items():
                 is_over = (
                     lockout.until_ns is not None and lockout.set_ns and self._now_ns() >= lockout.until_ns - EARLY_NS
@@ -373,9 +373,9 @@ class Checks:
 
     def _known_locks(self, account: int) -> dict[LockKey, Lockout]:
         """What a guard can know of: without a journal what had reached the latch, a moment after each commit."""
-        if not self._is_latch_alone or account not in self._in_latch:
+        if not self._is_latch_alone or account not in self._latched:
             return self.locks[account]
-        return {(lock.scope, lock.rule): lock for lock in self._in_latch[account].lockouts}
+        return _by_key(self._latched[account].lockouts)
 
     def check_liveness(self) -> None:
         """I3: under a lockout that flattens, there is an instant without exposure again and again."""
@@ -436,6 +436,10 @@ def _is_for(action: Action, asked: Asked) -> bool:
             is_same = (action.contract_id, action.size) == (asked.contract_id, asked.size)
             return asked.kind == "place" and is_same
     return False
+
+
+def _by_key(lockouts: Iterable[Lockout]) -> dict[LockKey, Lockout]:
+    return {(lockout.scope, lockout.rule): lockout for lockout in lockouts}
 
 
 def _is_as_strict(lockout: Lockout | None, than: Lockout | None) -> bool:

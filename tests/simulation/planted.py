@@ -81,11 +81,11 @@ def _first_found(number: int) -> tuple[int, str] | None:
 def caught(bug: Bug, seed: int) -> str | None:
     """The invariant that breaks first in a world with the bug; None if everything holds."""
     with bug.plant():
-        broken = simulate(draw(seed)).broken
-    if broken and "TypeError" in broken[0]:
+        result = simulate(draw(seed))
+    if result.broken and "TypeError" in result.broken[0]:
         # It would be "found" in any world, and show nothing.
-        raise AssertionError(f"{bug.name} does not fit what it is planted into: {broken[0]}")
-    return broken[0].split()[0] if broken else None
+        raise AssertionError(f"{bug.name} does not fit what it is planted into: {result.broken[0]}")
+    return first_broken(result)
 
 
 BUGS: list[Bug] = []

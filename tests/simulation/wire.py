@@ -12,6 +12,9 @@ READS_PER_MINUTE = 140
 ENFORCING_PER_MINUTE = 60
 """What is left of the venue's 200 calls. Closes and cancels may take more: then there is no room for all the reads."""
 
+MINUTE_S = 60.0
+"""The venue's window, near enough."""
+
 MOST_CLOSES = 3
 """A close has no size: one that may be lost is sent again before the first is known to be."""
 
@@ -69,7 +72,7 @@ class Wire:
         if url.endswith(_ENFORCING) and reply.status != 429:
             self._enforcing_s.append(self._elapsed_s())
         is_crowded = self._in_last_minute(self._enforcing_s) > ENFORCING_PER_MINUTE
-        is_young = self._elapsed_s() - self.begun_s < 60.0
+        is_young = self._elapsed_s() - self.begun_s < MINUTE_S
         is_look = "/Position/search" in url or "/Order/v2" in url or url.endswith("/loginKey")
         if (is_crowded or is_young) and is_look and reply.status == 429:
             self.crowded_out_s[_account(body)] = self._elapsed_s()
@@ -85,7 +88,7 @@ class Wire:
                 self._fail("I14", f"{snapshot.account_id}: {name} {getattr(snapshot, name)}, which nobody has listed")
 
     def _in_last_minute(self, times_s: deque[float]) -> int:
-        while times_s and times_s[0] <= self._elapsed_s() - 60.0:
+        while times_s and times_s[0] <= self._elapsed_s() - MINUTE_S:
             times_s.popleft()
         return len(times_s)
 

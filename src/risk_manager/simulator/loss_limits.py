@@ -106,7 +106,7 @@ class Surveillance:
         """Act on every account that has reached a limit at the present quotes."""
         for account_id, watch in list(self._watches.items()):
             account = self._accounts[account_id]
-            breach = watch.breach(self._equity_micros(account))
+            breach = watch.breach(self.equity_micros(account))
             if breach is not None and (account.record.can_trade or watch.acted_on is not breach):
                 watch.acted_on = breach
                 self._act(account_id, breach)
@@ -116,7 +116,7 @@ class Surveillance:
             watch.roll(self._accounts[account_id].record.balance_micros)
             self._agenda.add(next_day_ns(self._agenda.target_ns), lambda _: self._roll(account_id, watch))
 
-    def _equity_micros(self, account: AccountState) -> int:
+    def equity_micros(self, account: AccountState) -> int:
         """Balance and open profit, marked at the side a position would be closed at; unquoted ones count nothing."""
         equity_micros = account.record.balance_micros
         for position in account.ledger.positions():
