@@ -109,8 +109,7 @@ class Memory:
             self._starts.end()
 
     async def give_up(self, *, is_crash: bool) -> None:
-        """Let go of everything: the guards could not begin, and why not is for the caller to raise. Only a crash counts
-        as one."""
+        """Let go of everything: the guards could not begin. Why not is for the caller to raise; only crashes count."""
         self.latch.close()
         try:
             await self.journal.close()

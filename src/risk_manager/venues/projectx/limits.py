@@ -8,6 +8,7 @@ argument and waits go out as a number.
 from collections import deque
 from collections.abc import Iterable
 from enum import Enum
+from typing import NamedTuple
 
 from risk_manager.domain.actions import Action, ClosePosition, ReducePosition, TakeSnapshot
 
@@ -56,12 +57,24 @@ def lanes_of(action: Action) -> tuple[Lane, ...]:
             return (Lane.ORDER,)
 
 
-_PACING_NS = {Lane.AUTH: _SECOND_NS, Lane.CLOSE: _SECOND_NS // 4, Lane.ORDER: 4 * _SECOND_NS}
-"""How often a lane may call although our own count says its share is used up: the venue decides then, not our count."""
-_PACING_LEAST_NS = {Lane.AUTH: _SECOND_NS, Lane.CLOSE: _SECOND_NS // 4, Lane.ORDER: _SECOND_NS}
-"""The same while the venue takes what our count would not."""
-_PACING_MOST_NS = {Lane.AUTH: 16 * _SECOND_NS, Lane.CLOSE: _SECOND_NS, Lane.ORDER: 8 * _SECOND_NS}
-"""The same while it refuses them too: that only uses up the next window."""
+class _Pacing(NamedTuple):
+    """How often a lane may call though our own count says its share is used up: the venue decides then, not our count.
+
+    Attributes:
+        usual_ns: at first.   least_ns: while the venue takes such calls.
+        most_ns: while it refuses them too: that only uses up the next window.
+    """
+
+    usual_ns: int
+    least_ns: int
+    most_ns: int
+
+
+_PACING = {
+    Lane.AUTH: _Pacing(_SECOND_NS, _SECOND_NS, 16 * _SECOND_NS),
+    Lane.CLOSE: _Pacing(_SECOND_NS // 4, _SECOND_NS // 4, _SECOND_NS),
+    Lane.ORDER: _Pacing(4 * _SECOND_NS, _SECOND_NS, 8 * _SECOND_NS),
+}
 
 
 class _Window:
@@ -120,8 +133,8 @@ class CallBudget:
         left = self._rest.calls
         self._most = {Lane.PING: read_calls // 2, Lane.READ: read_calls, Lane.LOOK: left - 60, Lane.ORDER: left - 8}
         self._reads_resume_ns = 0
-        self._beyond_ns = dict.fromkeys(_PACING_NS, 0)
-        self._pacing_ns = dict(_PACING_NS)
+        self._beyond_ns = dict.fromkeys(_PACING, 0)
+        self._pacing_ns = {lane: pacing.usual_ns for lane, pacing in _PACING.items()}
         self._beyond: set[Lane] = set()
 
     def ask(self, lane: Lane, now_ns: int) -> int:
@@ -161,16 +174,16 @@ class CallBudget:
     def refused(self, lane: Lane) -> None:
         """Note that the venue has refused a call of the lane as one too many."""
         if lane in self._pacing_ns:
-            self._pacing_ns[lane] = min(2 * self._pacing_ns[lane], _PACING_MOST_NS[lane])
+            self._pacing_ns[lane] = min(2 * self._pacing_ns[lane], _PACING[lane].most_ns)
         if lane is Lane.CLOSE:
             # Whatever cancels take now is what the next close lacks.
-            self._pacing_ns[Lane.ORDER] = _PACING_MOST_NS[Lane.ORDER]
+            self._pacing_ns[Lane.ORDER] = _PACING[Lane.ORDER].most_ns
 
     def taken(self, lane: Lane) -> None:
         """Note that the venue has taken a call of the lane: after one beyond the share, that it has room."""
         if lane in self._beyond:
             self._beyond.remove(lane)
-            self._pacing_ns[lane] = max(self._pacing_ns[lane] // 2, _PACING_LEAST_NS[lane])
+            self._pacing_ns[lane] = max(self._pacing_ns[lane] // 2, _PACING[lane].least_ns)
 
     def pause_reads(self, until_ns: int) -> None:
         """Let no reads but looks through before `until_ns`; an earlier pause is never shortened."""
@@ -185,7 +198,7 @@ class CallBudget:
     def _wait_beyond_ns(self, lane: Lane, most: int, now_ns: int) -> int:
         wait_ns = self._rest.wait_ns(now_ns, most)
         if wait_ns == 0:
-            self._pacing_ns[lane] = _PACING_NS[lane]
+            self._pacing_ns[lane] = _PACING[lane].usual_ns
             self._beyond.discard(lane)
             return 0
         wait_ns = max(0, min(wait_ns, self._beyond_ns[lane] + self._pacing_ns[lane] - now_ns))
