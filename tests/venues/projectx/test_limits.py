@@ -136,6 +136,25 @@ def test_holds_cancels_back_when_the_venue_refuses_a_close() -> None:
     budget.refused(Lane.CLOSE)
     assert budget.ask(Lane.ORDER, 10 * S) == 8 * S
     assert budget.ask(Lane.CLOSE, 10 * S) == 0
+    budget.taken(Lane.CLOSE)
+    assert budget.ask(Lane.ORDER, 10 * S) == 4 * S
+    assert budget.ask(Lane.ORDER, 14 * S) == 0
+    budget.taken(Lane.ORDER)
+    assert budget.ask(Lane.CLOSE, 14 * S) == 0
+    budget.taken(Lane.CLOSE)
+    assert budget.ask(Lane.ORDER, 14 * S) == 2 * S  # no slower than it has come to be
+
+
+@pytest.mark.parametrize("lane", [Lane.AUTH, Lane.CLOSE, Lane.ORDER])
+def test_gives_the_turn_of_a_call_that_never_left_to_the_next(lane: Lane) -> None:
+    budget = CallBudget()
+    granted(budget, Lane.CLOSE, [10 * S] * 148)
+    assert budget.ask(lane, 10 * S) == 0
+    assert budget.ask(lane, 10 * S) > 0
+    budget.give_back(lane, 10 * S)
+    assert budget.ask(lane, 10 * S) == 0
+    budget.give_back(lane, 9 * S)  # of another that is not the last
+    assert budget.ask(lane, 10 * S) > 0
 
 
 @pytest.mark.parametrize(("lane", "pauses_s"), [(Lane.AUTH, [2, 4, 8, 16, 16]), (Lane.CLOSE, [0.5, 1, 1, 1, 1])])

@@ -170,6 +170,10 @@ class CallBudget:
         own = {Lane.BARS: self._bars, Lane.LOOK: self._looks, Lane.RECORD: self._records}.get(lane)
         if (own is None or not own.remove(at_ns)) and lane is not Lane.BARS:
             self._rest.remove(at_ns)
+            if lane in self._beyond and self._beyond_ns[lane] == at_ns:
+                # Its turn is for the next one.
+                self._beyond.remove(lane)
+                self._beyond_ns[lane] = 0
 
     def refused(self, lane: Lane) -> None:
         """Note that the venue has refused a call of the lane as one too many."""
@@ -184,6 +188,8 @@ class CallBudget:
         if lane in self._beyond:
             self._beyond.remove(lane)
             self._pacing_ns[lane] = max(self._pacing_ns[lane] // 2, _PACING[lane].least_ns)
+            if lane is Lane.CLOSE:
+                self._pacing_ns[Lane.ORDER] = min(self._pacing_ns[Lane.ORDER], _PACING[Lane.ORDER].usual_ns)
 
     def pause_reads(self, until_ns: int) -> None:
         """Let no reads but looks through before `until_ns`; an earlier pause is never shortened."""
