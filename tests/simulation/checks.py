@@ -41,6 +41,8 @@ CALM_S = 15.0
 
 REACTION_S = 5.0
 REACTION_PER_ORDER_S = 0.4
+REACTION_PER_REENTRY_S = 0.1
+"""For every fill of a trader's before the account is flat: whoever trades so is as quick as the guard."""
 STALE_NS = 10 * SECOND_NS
 """For so long a sized call may go by what the account was before somebody else traded."""
 RACE_NS = 2 * SECOND_NS
@@ -109,6 +111,7 @@ class Checks:
         self._reduced_ns: dict[tuple[int, str], int] = {}
         self._traded_ns: dict[tuple[int, str], int] = defaultdict(int)
         self._exposed_since_s: dict[int, float] = {}
+        self._reentries: dict[int, int] = defaultdict(int)
         self._read_s: dict[str, float] = {}
         self._opened_by_ns: dict[str, int] = {}
         self._latched: dict[int, Latched] = {}
@@ -212,6 +215,7 @@ class Checks:
         is_guards = filled.sender.startswith("guard")
         if not is_guards:
             self._traded_ns[key] = fill.at_ns
+            self._reentries[fill.account_id] += 1
         elif (abs(after) >= abs(before) or before * after < 0) and not self._is_overtaken(fill):
             self.fail("I2", f"the guard's order {fill.order_id} took {before} to {after}: {fill}")
         self._decided.filled(filled)
@@ -231,6 +235,7 @@ class Checks:
             if not self.books.positions(account) and not self.opening_orders(account):
                 self._flat_ns[account] = self._now_ns()
                 self._exposed_since_s.pop(account, None)
+                self._reentries.pop(account, None)
             else:
                 self._exposed_since_s.setdefault(account, self._elapsed_s())
 
@@ -391,7 +396,8 @@ class Checks:
             if set_ns is None:
                 continue
             patience_s = REACTION_S + REACTION_PER_ORDER_S * len(self.books.live_orders(account))
-            since_s = max(since_s, self.disturbed_until_s + CALM_S)
+            patience_s += REACTION_PER_REENTRY_S * self._reentries[account]
+            since_s = max(since_s, self.disturbed_until_s + CALM_S, self.wire.shut_out_s[str(account)])
             if self._elapsed_s() - since_s > patience_s and self._now_ns() - set_ns > patience_s * SECOND_NS:
                 self.fail("I3", f"{account} is exposed for {self._elapsed_s() - since_s:.1f} s under {locks[0].rule}")
 

@@ -29,7 +29,7 @@ class Decided:
         self._is_disturbed = is_disturbed
         self._open: dict[int, dict[IntentKey, Intent]] = defaultdict(dict)
         self._in_the_way: dict[tuple[int, str], set[int]] = {}
-        self._doomed: dict[int, int] = {}
+        self._doomed: dict[int, dict[int, int]] = defaultdict(dict)
 
     def durable(self, decision: Decision, guard: Guard | None) -> None:
         """Fold a decision that has reached the disk."""
@@ -53,6 +53,9 @@ class Decided:
             works[key] = intent
         else:
             works.pop(key, None)
+            if not works:
+                # What it demands is so: an order whose cancel was refused may rest on where only size is limited.
+                self._doomed.pop(int(intent.account_id), None)
 
     def _check_severity(self, works: dict[IntentKey, Intent], action: ReducePosition, guard: Guard) -> None:
         """I19: nothing is merely made smaller that has to be closed."""
@@ -87,13 +90,14 @@ class Decided:
     def asked(self, asked: "Asked") -> None:
         if asked.kind == "close" and asked.refusal is None and asked.sender.startswith("guard"):
             openers = self._in_the_way.pop((asked.account_id, asked.contract_id), set())
-            self._doomed |= dict.fromkeys(openers, asked.at_ns)
+            self._doomed[asked.account_id] |= dict.fromkeys(openers, asked.at_ns)
 
     def filled(self, filled: "Filled") -> None:
-        """I7: what was in the way of a close does not fill after it."""
-        closed_ns = self._doomed.get(filled.fill.order_id)
-        if closed_ns is not None and filled.fill.at_ns > closed_ns and not self._is_disturbed():
-            self._fail("I7", f"order {filled.fill.order_id} was in the way of a close at {closed_ns}: {filled}")
+        """I7: what was in the way of a close does not fill after it, until all enforcement of the account is done."""
+        fill = filled.fill
+        closed_ns = self._doomed[fill.account_id].get(fill.order_id)
+        if closed_ns is not None and fill.at_ns > closed_ns and not self._is_disturbed():
+            self._fail("I7", f"order {fill.order_id} was in the way of a close at {closed_ns}: {filled}")
 
     def booted(self, guard: Guard) -> None:
         """I9: a run goes on with the enforcements that the one before it has written down."""

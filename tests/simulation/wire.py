@@ -19,7 +19,8 @@ MOST_CLOSES = 3
 """A close has no size: one that may be lost is sent again before the first is known to be."""
 
 _READS = ("/Position/search", "/Order/v2", "/Trade/search", "/Account/search")
-_ENFORCING = ("/closeContract", "/partialCloseContract", "/Order/cancel", "/Order/place", "/Order/modify")
+_CLOSES = ("/closeContract", "/partialCloseContract")
+_ENFORCING = (*_CLOSES, "/Order/cancel", "/Order/place", "/Order/modify")
 _LISTS = {"positions": ("/Position/search", b'"positions":['), "orders": ("/Order/", b'"orders":[')}
 
 
@@ -31,6 +32,7 @@ class Wire:
         begun_s: when the present run of the program began; what the run before it called for, it can only reckon.
         crowded_out_s: by account, when the venue last refused a look at it (429) for what enforcement had asked, or the
             run before; "" stands for a login, which all looks wait for.
+        shut_out_s: by account, when it last refused a close of it for what enforcement had asked.
     """
 
     def __init__(self, fail: Callable[[str, str], None], elapsed_s: Callable[[], float]) -> None:
@@ -38,6 +40,7 @@ class Wire:
         self.origin: tuple[str, int] = "", 0
         self.begun_s = 0.0
         self.crowded_out_s: dict[str, float] = defaultdict(float)
+        self.shut_out_s: dict[str, float] = defaultdict(float)
         self._fail = fail
         self._elapsed_s = elapsed_s
         self._under_way: dict[tuple[str, str, str], int] = defaultdict(int)
@@ -52,7 +55,7 @@ class Wire:
 
     def begins(self, machine: str, url: str, body: bytes) -> None:
         """I10, I11: reads within the budget, one sized call of a contract at a time."""
-        if url.endswith(("/partialCloseContract", "/closeContract")):
+        if url.endswith(_CLOSES):
             key = machine, url, _target(body)
             self._under_way[key] += 1
             if self._under_way[key] > (MOST_CLOSES if url.endswith("/closeContract") else 1):
@@ -64,11 +67,11 @@ class Wire:
                 self._fail("I10", f"{reads} reads in a minute")
 
     def ends(self, machine: str, url: str, body: bytes) -> None:
-        if url.endswith(("/partialCloseContract", "/closeContract")):
+        if url.endswith(_CLOSES):
             self._under_way[machine, url, _target(body)] -= 1
 
     def answered(self, machine: str, url: str, body: bytes, reply: Reply) -> None:
-        """Note which lists of an account have been read, and which the venue had no room for."""
+        """Note which lists of an account have been read, and what the venue had no room for."""
         if url.endswith(_ENFORCING) and reply.status != 429:
             self._enforcing_s.append(self._elapsed_s())
         is_crowded = self._in_last_minute(self._enforcing_s) > ENFORCING_PER_MINUTE
@@ -76,6 +79,8 @@ class Wire:
         is_look = "/Position/search" in url or "/Order/v2" in url or url.endswith("/loginKey")
         if (is_crowded or is_young) and is_look and reply.status == 429:
             self.crowded_out_s[_account(body)] = self._elapsed_s()
+        elif is_crowded and url.endswith(_CLOSES) and reply.status == 429:
+            self.shut_out_s[_account(body)] = self._elapsed_s()
         for name, (part, mark) in _LISTS.items():
             if part in url and reply.status == 200 and mark in reply.body:
                 self._listed_s[machine, _account(body), name] = self._elapsed_s()
