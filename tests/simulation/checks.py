@@ -112,13 +112,14 @@ class Checks:
         self._traded_ns: dict[tuple[int, str], int] = defaultdict(int)
         self._exposed_since_s: dict[int, float] = {}
         self._reentries: dict[int, int] = defaultdict(int)
+        self._crowded_s = 0.0
         self._read_s: dict[str, float] = {}
         self._opened_by_ns: dict[str, int] = {}
         self._latched: dict[int, Latched] = {}
         self._has_no_journal = self._is_latch_alone = False
         self._forgotten: set[int] = set()
         self.wire = Wire(self.fail, elapsed_s)
-        self._decided = Decided(self.fail, self._is_disturbed)
+        self._decided = Decided(self.fail, self._is_excused)
         books.on_asked = self.asked
         books.on_filled = self.filled
 
@@ -227,7 +228,7 @@ class Checks:
         if order is None or order.type is OrderType.MARKET:
             return False
         key = fill.account_id, fill.contract_id
-        return fill.at_ns - max(self._traded_ns[key], self._closed_ns.get(key, 0)) < RACE_NS or self._is_disturbed()
+        return fill.at_ns - max(self._traded_ns[key], self._closed_ns.get(key, 0)) < RACE_NS or self._is_excused()
 
     def look(self) -> None:
         """Note which accounts are flat now, and since when the others are not."""
@@ -384,7 +385,9 @@ class Checks:
 
     def check_liveness(self) -> None:
         """I3: under a lockout that flattens, there is an instant without exposure again and again."""
-        if self.daemon is None or self._is_disturbed():
+        if self.wire.is_crowded():
+            self._crowded_s = self._elapsed_s()
+        if self.daemon is None or self._is_excused():
             return
         for account, since_s in self._exposed_since_s.items():
             locks = [
@@ -397,12 +400,16 @@ class Checks:
                 continue
             patience_s = REACTION_S + REACTION_PER_ORDER_S * len(self.books.live_orders(account))
             patience_s += REACTION_PER_REENTRY_S * self._reentries[account]
-            since_s = max(since_s, self.disturbed_until_s + CALM_S, self.wire.shut_out_s[str(account)])
+            since_s = max(since_s, self.disturbed_until_s + CALM_S, self._crowded_s)
             if self._elapsed_s() - since_s > patience_s and self._now_ns() - set_ns > patience_s * SECOND_NS:
                 self.fail("I3", f"{account} is exposed for {self._elapsed_s() - since_s:.1f} s under {locks[0].rule}")
 
     def _is_disturbed(self) -> bool:
         return self._elapsed_s() < self.disturbed_until_s + CALM_S
+
+    def _is_excused(self) -> bool:
+        """Whether a fault, or the venue's limit of calls, may explain that something takes long."""
+        return self._is_disturbed() or self.wire.is_crowded()
 
     def logged(self, event: str, fields: dict[str, object]) -> None:
         name = self.machine, str(fields.get("account", ""))

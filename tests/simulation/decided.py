@@ -22,11 +22,11 @@ MOST_OPENERS = 8
 
 
 class Decided:
-    """Args: fail: told the invariant and what is wrong.   is_disturbed: whether a fault may explain what is seen."""
+    """Args: fail: told the invariant and what is wrong.   is_excused: whether something may explain what is seen."""
 
-    def __init__(self, fail: Callable[[str, str], None], is_disturbed: Callable[[], bool]) -> None:
+    def __init__(self, fail: Callable[[str, str], None], is_excused: Callable[[], bool]) -> None:
         self._fail = fail
-        self._is_disturbed = is_disturbed
+        self._is_excused = is_excused
         self._open: dict[int, dict[IntentKey, Intent]] = defaultdict(dict)
         self._in_the_way: dict[tuple[int, str], set[int]] = {}
         self._doomed: dict[int, dict[int, int]] = defaultdict(dict)
@@ -96,7 +96,7 @@ class Decided:
         """I7: what was in the way of a close does not fill after it, until all enforcement of the account is done."""
         fill = filled.fill
         closed_ns = self._doomed[fill.account_id].get(fill.order_id)
-        if closed_ns is not None and fill.at_ns > closed_ns and not self._is_disturbed():
+        if closed_ns is not None and fill.at_ns > closed_ns and not self._is_excused():
             self._fail("I7", f"order {fill.order_id} was in the way of a close at {closed_ns}: {filled}")
 
     def booted(self, guard: Guard) -> None:

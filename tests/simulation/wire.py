@@ -11,6 +11,8 @@ from risk_manager.venues.projectx.http import Reply
 READS_PER_MINUTE = 140
 ENFORCING_PER_MINUTE = 60
 """What is left of the venue's 200 calls. Closes and cancels may take more: then there is no room for all the reads."""
+CALLS_PER_MINUTE = 140
+"""What cancels may fill up before they go one by one."""
 
 MINUTE_S = 60.0
 """The venue's window, near enough."""
@@ -32,7 +34,6 @@ class Wire:
         begun_s: when the present run of the program began; what the run before it called for, it can only reckon.
         crowded_out_s: by account, when the venue last refused a look at it (429) for what enforcement had asked, or the
             run before; "" stands for a login, which all looks wait for.
-        shut_out_s: by account, when it last refused a close of it for what enforcement had asked.
     """
 
     def __init__(self, fail: Callable[[str, str], None], elapsed_s: Callable[[], float]) -> None:
@@ -40,12 +41,12 @@ class Wire:
         self.origin: tuple[str, int] = "", 0
         self.begun_s = 0.0
         self.crowded_out_s: dict[str, float] = defaultdict(float)
-        self.shut_out_s: dict[str, float] = defaultdict(float)
         self._fail = fail
         self._elapsed_s = elapsed_s
         self._under_way: dict[tuple[str, str, str], int] = defaultdict(int)
         self._reads_s: dict[str, deque[float]] = defaultdict(deque)
         self._enforcing_s: deque[float] = deque()
+        self._taken_s: deque[float] = deque()
         self._listed_s: dict[tuple[str, str, str], float] = {}
 
     def connects(self, machine: str, host: str, port: int) -> None:
@@ -71,16 +72,15 @@ class Wire:
             self._under_way[machine, url, _target(body)] -= 1
 
     def answered(self, machine: str, url: str, body: bytes, reply: Reply) -> None:
-        """Note which lists of an account have been read, and what the venue had no room for."""
-        if url.endswith(_ENFORCING) and reply.status != 429:
-            self._enforcing_s.append(self._elapsed_s())
-        is_crowded = self._in_last_minute(self._enforcing_s) > ENFORCING_PER_MINUTE
+        """Note which lists of an account have been read, and which the venue had no room for."""
+        if reply.status != 429:
+            self._taken_s.append(self._elapsed_s())
+            if url.endswith(_ENFORCING):
+                self._enforcing_s.append(self._elapsed_s())
         is_young = self._elapsed_s() - self.begun_s < MINUTE_S
         is_look = "/Position/search" in url or "/Order/v2" in url or url.endswith("/loginKey")
-        if (is_crowded or is_young) and is_look and reply.status == 429:
+        if (self.is_crowded() or is_young) and is_look and reply.status == 429:
             self.crowded_out_s[_account(body)] = self._elapsed_s()
-        elif is_crowded and url.endswith(_CLOSES) and reply.status == 429:
-            self.shut_out_s[_account(body)] = self._elapsed_s()
         for name, (part, mark) in _LISTS.items():
             if part in url and reply.status == 200 and mark in reply.body:
                 self._listed_s[machine, _account(body), name] = self._elapsed_s()
@@ -91,6 +91,11 @@ class Wire:
             listed_s = self._listed_s.get((machine, snapshot.account_id, name), 0.0)
             if getattr(snapshot, name) is not None and listed_s < began_s:
                 self._fail("I14", f"{snapshot.account_id}: {name} {getattr(snapshot, name)}, which nobody has listed")
+
+    def is_crowded(self) -> bool:
+        """Whether enforcement has asked for so much in the last minute that the venue has hardly room for more."""
+        enforcing, taken = self._in_last_minute(self._enforcing_s), self._in_last_minute(self._taken_s)
+        return enforcing > ENFORCING_PER_MINUTE and taken > CALLS_PER_MINUTE
 
     def _in_last_minute(self, times_s: deque[float]) -> int:
         while times_s and times_s[0] <= self._elapsed_s() - MINUTE_S:

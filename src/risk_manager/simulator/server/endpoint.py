@@ -100,7 +100,10 @@ class HubEndpoint:
             del self._unused[connection_id]
             self._active.add(connection_id)
         try:
-            await socket.prepare(request)
+            try:
+                await socket.prepare(request)
+            except ConnectionResetError:
+                return _text(400)  # to nobody: it has gone
             transport = request.transport
             if transport is None:
                 return socket
