@@ -372,8 +372,8 @@ class Checks:
                 )
                 is_held = _is_as_strict(held.get(key), lockout)
                 if int(guard.account_id) in self._forgotten:
-                    # It is locked as a whole, in place of everything that is not remembered.
-                    is_held = (ACCOUNT, AMNESIA.lower()) in held
+                    # It is locked as a whole, in place of what was not remembered, or remembers again.
+                    is_held |= (ACCOUNT, AMNESIA.lower()) in held
                 if not is_over and guard.is_idle and not is_held:
                     self.fail("I1", f"{lockout} is on the disk, in force is {held.get(key)}")
 
