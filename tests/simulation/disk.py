@@ -81,9 +81,8 @@ class VirtualWriter:
         error: BaseException | None = None
         answer = None
         try:
-            if self._disk.is_gone:
-                _let_go(work)
             if self._disk.is_gone or self.name in self._disk.failing:
+                _let_go(work)
                 raise OSError(5, "Input/output error")
             answer = work()
         except Exception as caught:  # noqa: BLE001  # as the thread does: raised again where the call is awaited
@@ -117,7 +116,9 @@ class LatchWriter(VirtualWriter):
 
 
 def _let_go(work: Callable[[], Any]) -> None:
-    """The operating system closes the files of a program that has ended; the program's own farewell is not said."""
+    """A file is closed whatever the disk says, or by the operating system when the program has ended; what should be
+    written as a farewell is not.
+    """
     store = getattr(work, "__self__", None)
     if isinstance(store, Store):
         store.close()
