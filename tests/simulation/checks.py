@@ -167,12 +167,18 @@ class Checks:
             self.fail("I2", f"rests an order that would open: {asked}")
 
     def _check_reduction(self, asked: Asked) -> None:
-        """I11: one excess is taken off once. Who traded since the last reduction may be unknown to the guard yet."""
+        """I11: one excess is taken off once. Who traded since the last reduction may be unknown to the guard yet.
+
+        So may be the end of what it closes itself in other contracts, which leaves more room for this one.
+        """
         key = asked.account_id, asked.contract_id
         floor, left = self._floor(*key), abs(asked.net_before) - asked.size
         reduced_ns, self._reduced_ns[key] = self._reduced_ns.get(key, 0), asked.at_ns
         traded_ns = max(at_ns for (account, _), at_ns in self._traded_ns.items() if account == asked.account_id)
+        shrunk = [*self._closed_ns.items(), *self._reduced_ns.items()]
+        others_ns = [at_ns for (account, contract_id), at_ns in shrunk if account == key[0] and contract_id != key[1]]
         is_known = asked.at_ns - traded_ns > STALE_NS or traded_ns < reduced_ns
+        is_known &= asked.at_ns - max(others_ns, default=0) > STALE_NS
         if floor is not None and left < floor and is_known:
             self.fail("I11", f"reduces below {floor} although nobody has traded since: {asked}")
 
