@@ -171,7 +171,8 @@ class ScriptedVenue:
         self._hubs["market"].write(frame)
         async with asyncio.timeout(_PATIENCE_S):
             await self._closed.wait()
-        return Scene(self._closes_ns)
+        # A copy: what is closed before the next scene has begun is not of this one.
+        return Scene([*self._closes_ns])
 
     async def _calm_quotes(self, count: int) -> None:
         for _ in range(count):
