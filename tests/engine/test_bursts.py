@@ -143,3 +143,19 @@ def test_books_a_repeated_fill_once(repeats: int) -> None:
     assert account.fees_micros == micros("0.37")
     assert account.holdings[MNQ.id].net_contracts == 1
     assert len(account.fills) == 1
+
+
+def test_counts_a_closing_fill_once_though_a_missed_one_keeps_the_witnesses_apart() -> None:
+    """The fill of a sale was lost: by the fills four are held, by the venue two. Selling one more leaves it one."""
+    guarded = Guarded()
+    guarded.feed(guarded.venue.buys(ES, 4, 5000))
+    (_, position), (fill, next_position) = guarded.venue.sells(ES, 2, 5000), guarded.venue.sells(ES, 1, 5000)
+    guarded.feed(position)
+    holding = guarded.engine.account.holdings[ES.id]
+    assert (holding.net_contracts, holding.certain_contracts) == (4, 2)
+    guarded.feed(fill)
+    assert (holding.net_contracts, holding.certain_contracts) == (3, 1)
+    guarded.feed(position)
+    assert (holding.net_contracts, holding.certain_contracts) == (3, 1), "a statement that only repeats itself"
+    guarded.feed(next_position)
+    assert (holding.net_contracts, holding.certain_contracts) == (3, 1)

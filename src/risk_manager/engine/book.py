@@ -30,6 +30,7 @@ class Book:
 
     Attributes:
         venue_net, venue_cost: what the venue last stated.   filled_net, filled_cost: the same, moved by fills since.
+        filled_since: signed contracts filled since the venue's statement changed, while the witnesses disagree.
         is_venue_ahead: the last to change was the venue's statement, not the fills.
         is_growth_stated: since the last fill the venue has stated a larger position, or the other side.
         value_net, value_cost: what is marked to the quote (cost None: cannot be valued).
@@ -55,6 +56,7 @@ class Book:
     venue_cost: int | None = 0
     filled_net: int = 0
     filled_cost: int | None = 0
+    filled_since: int = 0
     net_contracts: int = 0
     is_venue_ahead: bool = False
     is_growth_stated: bool = False
@@ -79,7 +81,9 @@ class Book:
         net = self.net_contracts
         if self.unsettled_ns is None and self.contradiction is None:
             return abs(net)
-        stated = (self.venue_net, self.filled_net, net if self.contradiction is None else self.contradiction)
+        # A fill is told before the position it has left: what the venue stated before may be too much by it.
+        left = self.venue_net + self.filled_since
+        stated = (self.venue_net, left, self.filled_net, net if self.contradiction is None else self.contradiction)
         return min(abs(one) if one * net > 0 else 0 for one in stated)
 
     @property
@@ -99,6 +103,8 @@ class Book:
         # One that only repeats itself does not overtake the fills since.
         net, before = position.net_contracts, self.venue_net
         self.is_venue_ahead = self.is_venue_ahead or net != before
+        if net != before:
+            self.filled_since = 0
         self.is_growth_stated = self.is_growth_stated or abs(net) > abs(before) or net * before < 0
         self._take(position)
         self.moved_ns = received_ns
@@ -132,6 +138,7 @@ class Book:
         closed = min(abs(net), fill.size) if net * signed < 0 else 0
         self._close_unstated(closed - _stated(fill), self._gain_micros(fill, closed))
         self.filled_net = net + signed
+        self.filled_since += signed
         self.filled_cost = self._cost_after(fill, closed)
         self.is_venue_ahead = self.is_growth_stated = False
         self._settle(received_ns)
@@ -142,6 +149,7 @@ class Book:
         pnl, pending = fill.pnl_micros or 0, self.pending_micros
         size_before = abs(self.filled_net)
         self.filled_net -= signed
+        self.filled_since -= signed
         # Undone, its contracts either leave the position or come back to it.
         reopened = (fill.size + abs(self.filled_net) - size_before) // 2
         unstated = _stated(fill) - reopened
@@ -236,6 +244,7 @@ class Book:
         size_before, value_before = abs(self.net_contracts), self.value_net
         if self.venue_net == self.filled_net:
             self.filled_cost = self.venue_cost
+            self.filled_since = 0
             self.unsettled_ns = None
         elif self.unsettled_ns is None:
             self.unsettled_ns = received_ns
