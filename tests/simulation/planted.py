@@ -44,7 +44,7 @@ from tests.simulation.script import draw
 from tests.simulation.shrink import first_broken
 from tests.simulation.world import simulate
 
-MOST_SEEDS = 100
+MOST_SEEDS = 300
 PROCESSES = 2
 Plant = Callable[[], AbstractContextManager[object]]
 
