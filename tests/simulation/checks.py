@@ -236,7 +236,7 @@ class Checks:
         if order is None or order.type is OrderType.MARKET:
             return False
         key = fill.account_id, fill.contract_id
-        return fill.at_ns - max(self._traded_ns[key], self._closed_ns.get(key, 0)) < RACE_NS or self._is_excused()
+        return fill.at_ns - max(self._traded_ns[key], self._closed_ns.get(key, 0)) < RACE_NS or self._is_disturbed()
 
     def look(self) -> None:
         """Note which accounts are flat now, and since when the others are not."""

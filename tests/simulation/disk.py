@@ -116,9 +116,7 @@ class LatchWriter(VirtualWriter):
 
 
 def _let_go(work: Callable[[], Any]) -> None:
-    """A file is closed whatever the disk says, or by the operating system when the program has ended; what should be
-    written as a farewell is not.
-    """
+    """A file is closed whatever the disk says, and when its program has ended; what is written at that time is not."""
     store = getattr(work, "__self__", None)
     if isinstance(store, Store):
         store.close()

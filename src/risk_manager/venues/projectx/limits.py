@@ -189,6 +189,7 @@ class CallBudget:
             self._beyond.remove(lane)
             self._pacing_ns[lane] = max(self._pacing_ns[lane] // 2, _PACING[lane].least_ns)
             if lane is Lane.CLOSE:
+                # There is room again, for what a refused close had slowed as well.
                 self._pacing_ns[Lane.ORDER] = min(self._pacing_ns[Lane.ORDER], _PACING[Lane.ORDER].usual_ns)
 
     def pause_reads(self, until_ns: int) -> None:
