@@ -186,3 +186,5 @@ def test_makes_actions_of_changes() -> None:
     assert Change(False, None, 2, 90).action("a", "i", short) == PlaceTarget("a", "i", ES.id, Side.BUY, 2, 90)
     assert Change(True, order, None, 101).action("a", "i", GOAL) == ModifyOrder("a", "i", ES.id, "7", 101, None)
     assert Change(False, order, 3, 90).action("a", "i", GOAL) == ModifyOrder("a", "i", ES.id, "7", None, 90, 3)
+    smaller = ModifyOrder("a", "i", ES.id, "7", None, None, 1, is_urgent=True)
+    assert Change(True, order, 1, None, is_urgent=True).action("a", "i", GOAL) == smaller

@@ -275,6 +275,7 @@ def test_a_flatten_closes_first_and_takes_the_protection_along() -> None:
     resting.feed(command)
     kinds = resting.sent_kinds()
     assert kinds == ["ClosePosition", "CancelOrder", "CancelOrder"]
+    assert all(action.is_urgent for action in resting.sent if isinstance(action, CancelOrder)), "its own go first"
     for _ in range(4):
         resting.passes(3)
     assert (resting.own(), resting.protections) == ([], [])

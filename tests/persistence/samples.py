@@ -179,7 +179,7 @@ def _with_goal(intent_id: str, goal: Goal) -> Intent:
 
 def _every_action() -> tuple[Action, ...]:
     return (
-        CancelOrder("1", "a", MNQ, "77"),
+        CancelOrder("1", "a", MNQ, "77", is_urgent=True),
         ClosePosition("2", "a", MNQ),
         ReducePosition("3", "b", MNQ, 1),
         PlaceStop("4", "a", MNQ, Side.SELL, 2, 83_900),

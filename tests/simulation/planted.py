@@ -36,7 +36,7 @@ from risk_manager.venues.projectx.auth import Auth
 from risk_manager.venues.projectx.errors import Lost
 from risk_manager.venues.projectx.gateway import Gateway
 from risk_manager.venues.projectx.hubs import HubSession
-from risk_manager.venues.projectx.limits import CallBudget
+from risk_manager.venues.projectx.limits import CallBudget, Lane
 from risk_manager.venues.projectx.outcomes import Mutation
 from risk_manager.venues.projectx.snapshots import SnapshotReader
 from risk_manager.venues.projectx.transport import NetworkTransport
@@ -236,7 +236,7 @@ async def _(real: Any, self: ActionSender, account_id: str, action: Any, is_due:
     if isinstance(action, ClosePosition):
         payload = {"accountId": int(account_id), "contractId": action.contract_id}
         order = payload | {"type": 2, "side": 1, "size": 1, "customTag": action.id}
-        await self._gateway.mutate(Mutation.PLACE, order)
+        await self._gateway.mutate(Mutation.PLACE, order, Lane.CLOSE)
     return await real(self, account_id, action, is_due)
 
 

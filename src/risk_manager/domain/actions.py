@@ -6,12 +6,17 @@ from risk_manager.domain.order import Side
 
 
 class CancelOrder(msgspec.Struct, frozen=True, gc=False, tag="cancel_order"):
-    """Cancel one working order."""
+    """Cancel one working order.
+
+    Attributes:
+        is_urgent: the order is the guard's own, which must not open a position because others are cancelled first.
+    """
 
     id: str
     intent_id: str
     contract_id: str
     order_id: str
+    is_urgent: bool = False
 
 
 class ClosePosition(msgspec.Struct, frozen=True, gc=False, tag="close_position"):
@@ -62,6 +67,7 @@ class ModifyOrder(msgspec.Struct, frozen=True, gc=False, tag="modify_order"):
 
     Attributes:
         size: contracts of the whole order, what has filled included.
+        is_urgent: it is larger than the position and could turn it round.
     """
 
     id: str
@@ -71,6 +77,7 @@ class ModifyOrder(msgspec.Struct, frozen=True, gc=False, tag="modify_order"):
     stop_ticks: int | None
     limit_ticks: int | None
     size: int | None = None
+    is_urgent: bool = False
 
 
 class TakeSnapshot(msgspec.Struct, frozen=True, gc=False, tag="take_snapshot"):

@@ -16,6 +16,7 @@ from risk_manager.domain.order import Order, OrderType
 from risk_manager.enforcement.in_flight import InFlight, close_target, order_target, reduce_target
 from risk_manager.enforcement.lattice import Demanded, Merged, merge
 from risk_manager.enforcement.opening import is_opening
+from risk_manager.enforcement.protection import is_own
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ def plan(
         if free_ns > now_ns:
             wakes.append(free_ns)
             continue
-        cancel = CancelOrder(ids.next(), intent_id, order.contract_id, order.id)
+        cancel = CancelOrder(ids.next(), intent_id, order.contract_id, order.id, is_urgent=is_own(order, account.id))
         in_flight.sent(cancel, 0, now_ns)
         cancels.append(cancel)
     shrinks: list[ClosePosition | ReducePosition] = []

@@ -63,9 +63,15 @@ class Change(msgspec.Struct, frozen=True):
     def action(self, action_id: str, intent_id: str, goal: Protected) -> Protecting:
         """The action it is."""
         if self.order is not None:
-            stop_ticks, limit_ticks = (self.ticks, None) if self.is_stop else (None, self.ticks)
             return ModifyOrder(
-                action_id, intent_id, goal.contract_id, self.order.id, stop_ticks, limit_ticks, self.size
+                action_id,
+                intent_id,
+                goal.contract_id,
+                self.order.id,
+                stop_ticks=self.ticks if self.is_stop else None,
+                limit_ticks=None if self.is_stop else self.ticks,
+                size=self.size,
+                is_urgent=self.is_urgent,
             )
         assert self.size is not None, self
         assert self.ticks is not None, self

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from risk_manager.domain.actions import CancelOrder, ClosePosition, ReducePosition, TakeSnapshot
+from risk_manager.domain.actions import CancelOrder, ClosePosition, ModifyOrder, ReducePosition, TakeSnapshot
 from risk_manager.venues.projectx.limits import CallBudget, Lane, lanes_of
 
 S = 1_000_000_000
@@ -272,3 +272,6 @@ def test_knows_the_lanes_of_what_the_guard_asks_for() -> None:
     assert lanes_of(TakeSnapshot("1", "proof", False)) == (Lane.LOOK,)
     assert lanes_of(ClosePosition("1", "", "ES")) == lanes_of(ReducePosition("1", "", "ES", 1)) == (Lane.CLOSE,)
     assert lanes_of(CancelOrder("1", "", "ES", "7")) == (Lane.ORDER,)
+    assert lanes_of(CancelOrder("1", "", "ES", "7", is_urgent=True)) == (Lane.CLOSE,)
+    assert lanes_of(ModifyOrder("1", "", "ES", "7", 5, None)) == (Lane.ORDER,)
+    assert lanes_of(ModifyOrder("1", "", "ES", "7", None, None, 1, is_urgent=True)) == (Lane.CLOSE,)

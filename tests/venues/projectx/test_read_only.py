@@ -9,6 +9,7 @@ import pytest
 from risk_manager.venues.projectx import read_only
 from risk_manager.venues.projectx.errors import HubClosed, NotSent
 from risk_manager.venues.projectx.gateway import Gateway
+from risk_manager.venues.projectx.limits import Lane
 from risk_manager.venues.projectx.outcomes import Mutation
 from risk_manager.venues.projectx.read_only import CALLS_MAX, NotAllowed, ReadOnlyTransport
 from tests.venues.projectx.read_only_scene import KEY, USER, Scene, gateway
@@ -82,7 +83,7 @@ async def test_lets_not_even_the_client_itself_act(mutation: Mutation) -> None:
     async with gateway() as scene, transport(scene) as way:
         parts = Gateway(*scene.client(way))
         with pytest.raises(NotAllowed):
-            await parts.mutate(mutation, {"accountId": scene.account_id, "contractId": scene.contract_id})
+            await parts.mutate(mutation, {"accountId": scene.account_id, "contractId": scene.contract_id}, Lane.CLOSE)
         assert scene.paths == ["/api/Auth/loginKey"]
         assert scene.is_untouched()
 

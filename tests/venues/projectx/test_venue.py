@@ -504,6 +504,28 @@ async def test_sends(action: Action, path: str, payload: dict[str, Any]) -> None
     assert desk.gateway.requests[-1][:2] == (path, payload)
 
 
+async def test_sends_urgent_cancels_and_changes_before_the_cancels_that_wait_for_their_share() -> None:
+    desk = Desk()
+    desk.gateway.answers["/api/Order/cancel"] = desk.gateway.answers["/api/Order/modify"] = ok()
+    cancels = [
+        asyncio.create_task(desk.venue.execute(ACCOUNT, CancelOrder(f"a{number}", "i", ES, str(number))))
+        for number in range(160)
+    ]
+    await desk.until(lambda: sum(cancel.done() for cancel in cancels) >= 140)
+    urgent = [
+        CancelOrder("b", "i", ES, "1000", is_urgent=True),
+        ModifyOrder("c", "i", ES, "1001", None, None, 1, is_urgent=True),
+    ]
+    answers = await asyncio.wait_for(asyncio.gather(*(desk.venue.execute(ACCOUNT, one) for one in urgent)), 5)
+    assert answers == [ActionAccepted(ACCOUNT, action_id, START_NS, START_NS) for action_id in ("b", "c")]
+    assert [payload["orderId"] for _, payload, *_ in desk.gateway.requests[-2:]] == [1000, 1001]
+    waiting = [cancel for cancel in cancels if not cancel.done()]
+    assert len(waiting) >= 10
+    for cancel in waiting:
+        cancel.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
 @pytest.mark.parametrize(
     ("account_id", "action"),
     [

@@ -21,6 +21,7 @@ from risk_manager.venues.projectx.catalogue import Catalogue
 from risk_manager.venues.projectx.contracts import price_json
 from risk_manager.venues.projectx.errors import NotSent
 from risk_manager.venues.projectx.gateway import Gateway, Ruling
+from risk_manager.venues.projectx.limits import lanes_of
 from risk_manager.venues.projectx.outcomes import Accepted, Mutation, Rejected
 
 _LIMIT = 1
@@ -45,7 +46,8 @@ class ActionSender:
         except (NotSent, ValueError) as error:
             ruling = Ruling(Rejected(Refusal.OTHER, f"not sent: {error}"), 0)
         else:
-            ruling = await self._gateway.mutate(mutation, payload, is_due)
+            (lane,) = lanes_of(action)
+            ruling = await self._gateway.mutate(mutation, payload, lane, is_due)
         received_ns = self._clock.now_ns()
         verdict = ruling.verdict
         if isinstance(verdict, Accepted):

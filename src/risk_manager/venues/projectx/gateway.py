@@ -76,11 +76,9 @@ class Gateway:
         return await self._rest.look(account_id)
 
     async def mutate(
-        self, mutation: Mutation, payload: Mapping[str, Any], is_due: Callable[[], bool] | None = None
+        self, mutation: Mutation, payload: Mapping[str, Any], lane: Lane, is_due: Callable[[], bool] | None = None
     ) -> Ruling:
         """Send a mutation once. Only one that carries neither size nor price is sent again, after a refused token."""
-        is_close = mutation in (Mutation.CLOSE, Mutation.REDUCE)
-        lane = Lane.CLOSE if is_close else Lane.ORDER
         token = self._auth.token_at_hand
         if token is None:
             try:
@@ -90,7 +88,7 @@ class Gateway:
                 return Ruling(Rejected(Refusal.OTHER, f"not sent: {error}"), 0)
             except TimeoutError:
                 return Ruling(Rejected(Refusal.OTHER, "not sent: no token in time"), 0)
-            if self._auth.token_at_hand is None and not is_close:
+            if self._auth.token_at_hand is None and lane is not Lane.CLOSE:
                 # The old token: a close may try whether it was refused by mistake, hundreds of cancels need not.
                 return Ruling(Rejected(Refusal.OTHER, "not sent: the token was refused"), 0)
         try:

@@ -10,7 +10,14 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
-from risk_manager.domain.actions import Action, ClosePosition, ReducePosition, TakeSnapshot
+from risk_manager.domain.actions import (
+    Action,
+    CancelOrder,
+    ClosePosition,
+    ModifyOrder,
+    ReducePosition,
+    TakeSnapshot,
+)
 
 _SECOND_NS = 1_000_000_000
 _MARGIN_PERCENT = 105
@@ -31,7 +38,8 @@ class Lane(Enum):
     """What a call is for.
 
     A LOOK is two calls that are granted together, for positions and orders; a RECORD is one for the account record or
-    the fills; ORDER, CLOSE and AUTH are enforcement.
+    the fills; ORDER, CLOSE and AUTH are enforcement. CLOSE is also for urgent cancels and
+    changes, which are few.
     """
 
     PING = "ping"
@@ -51,7 +59,7 @@ def lanes_of(action: Action) -> tuple[Lane, ...]:
             return Lane.LOOK, Lane.RECORD, Lane.RECORD
         case TakeSnapshot():
             return (Lane.LOOK,)
-        case ClosePosition() | ReducePosition():
+        case ClosePosition() | ReducePosition() | CancelOrder(is_urgent=True) | ModifyOrder(is_urgent=True):
             return (Lane.CLOSE,)
         case _:
             return (Lane.ORDER,)
