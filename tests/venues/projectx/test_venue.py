@@ -512,7 +512,7 @@ async def test_sends_urgent_cancels_and_changes_before_the_cancels_that_wait_for
         for number in range(160)
     ]
     await desk.until(lambda: sum(cancel.done() for cancel in cancels) >= 140)
-    urgent = [
+    urgent: list[Action] = [
         CancelOrder("b", "i", ES, "1000", is_urgent=True),
         ModifyOrder("c", "i", ES, "1001", None, None, 1, is_urgent=True),
     ]
