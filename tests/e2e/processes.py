@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from risk_manager.persistence.database import FILE_NAME
@@ -58,10 +59,12 @@ def say(text: str) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port nobody listens on, and which the kernel gives to nobody: it stays free between two runs."""
+    while True:
+        port = Random().randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for[Answer](look: Callable[[], Answer | None], what: str, *, every_s: float = 0.02) -> Answer:
