@@ -496,6 +496,7 @@ async def poisons(scene: Scene) -> None:
     for bad, seen in (
         ("nan", "NaN"),
         ("huge", "1e308"),
+        ("enormous", "1e99999999999999999999"),
         ("negative", "-20000.25"),
         ("zero", "0"),
         ("nested", "[" * 200 + "]" * 200),

@@ -260,9 +260,9 @@ _TABLE = (
     _lasting(
         "poison",
         "<source> with <bad value> [in <member>]",
-        "Puts a bad value in place of numbers, or of one member wherever it is: `nan`, `huge` (1e308), `negative`, "
-        "`zero`, `nested` (200 lists deep), `wrong_type`, `null`, or nothing (`missing`). The last three replace "
-        "anything.",
+        "Puts a bad value in place of numbers, or of one member wherever it is: `nan`, `huge` (1e308), `enormous` (no "
+        "decimal type holds it), `negative`, `zero`, `nested` (200 lists deep), `wrong_type`, `null`, or nothing "
+        "(`missing`). The last three replace anything.",
         lambda server, source, bad, member: server.poison(source, Poison(bad, member)),
         lambda server, source, *_: server.poison(source, None),
     ),

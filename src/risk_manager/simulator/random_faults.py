@@ -64,7 +64,7 @@ _WORDS = {
     "source": (*_HUBS, *_READS),
     "status": ("429", "500", "502", "503"),
     "garbage": ("html", "nothing", "half"),
-    "bad": ("nan", "huge", "negative", "nested", "wrong_type", "null", "missing"),
+    "bad": ("nan", "huge", "enormous", "negative", "nested", "wrong_type", "null", "missing"),
 }
 
 

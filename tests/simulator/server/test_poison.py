@@ -5,6 +5,7 @@ import pytest
 from risk_manager.simulator.server.poison import BadValue, Poison, poisoned_record, poisoned_reply
 
 REPLY = b'{"rows":[{"id":7,"price":29398.50,"on":true,"name":"a","tag":null}],"success":true,"errorCode":0}'
+ENORMOUS = b"1e99999999999999999999"
 NESTED = b"[" * 200 + b"]" * 200
 
 
@@ -13,6 +14,7 @@ NESTED = b"[" * 200 + b"]" * 200
     [
         (BadValue.NAN, b'{"id":NaN,"price":NaN,"on":true,"name":"a","tag":null}'),
         (BadValue.HUGE, b'{"id":1e308,"price":1e308,"on":true,"name":"a","tag":null}'),
+        (BadValue.ENORMOUS, b'{"id":%b,"price":%b,"on":true,"name":"a","tag":null}' % (ENORMOUS, ENORMOUS)),
         (BadValue.NEGATIVE, b'{"id":-7,"price":-29398.50,"on":true,"name":"a","tag":null}'),
         (BadValue.ZERO, b'{"id":0,"price":0,"on":true,"name":"a","tag":null}'),
         (BadValue.NESTED, b'{"id":%b,"price":%b,"on":true,"name":"a","tag":null}' % (NESTED, NESTED)),

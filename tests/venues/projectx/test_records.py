@@ -215,7 +215,21 @@ def test_refuses_an_impossible_size(reader: Reader, value: Any) -> None:
             read(one(text, size=value, type=1), MNQ)
 
 
-@pytest.mark.parametrize("digits", ["1e400", "1e-400000000", "-1e13", "0." + "1" * 40])
+@pytest.mark.parametrize(
+    "digits",
+    [
+        "1e400",
+        "1e-400000000",
+        "-1e13",
+        "1e12",
+        "0." + "1" * 40,
+        "1e1000001",
+        '"1e1000001"',
+        "-1e99999999999999999999",
+        '"1e99999999999999999999"',
+        "1e-99999999999999999999",
+    ],
+)
 def test_refuses_numbers_it_must_not_compute_with(reader: Reader, digits: str) -> None:
     held = POSITION.replace('"type":0,"size":0', '"type":1,"size":1')
     with pytest.raises(BadRecord):
@@ -245,7 +259,14 @@ def test_refuses_a_position_of_unknown_direction(reader: Reader) -> None:
 
 
 ANYTHING = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(),
+        st.from_regex(r"-?\d{1,3}(\.\d{1,3})?[eE][+-]?\d{1,25}", fullmatch=True),
+    ),
     lambda children: st.one_of(st.lists(children, max_size=3), st.dictionaries(st.text(), children, max_size=3)),
     max_leaves=5,
 )

@@ -11,6 +11,7 @@ ENVELOPE = frozenset({"success", "errorCode", "errorMessage"})
 _DEPTH = 200
 _NAN = msgspec.Raw(b"NaN")
 _HUGE = msgspec.Raw(b"1e308")
+_ENORMOUS = msgspec.Raw(b"1e99999999999999999999")
 _NESTED = msgspec.Raw(b"[" * _DEPTH + b"]" * _DEPTH)
 # Numbers that are not touched are written again digit by digit as they were.
 _DECODER = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode("ascii")))
@@ -21,6 +22,7 @@ class BadValue(StrEnum):
 
     NAN = "nan"
     HUGE = "huge"
+    ENORMOUS = "enormous"
     NEGATIVE = "negative"
     ZERO = "zero"
     NESTED = "nested"
@@ -81,6 +83,8 @@ def _in_place_of(value: object, bad: BadValue) -> object:
             return _NAN
         case BadValue.HUGE:
             return _HUGE
+        case BadValue.ENORMOUS:
+            return _ENORMOUS
         case BadValue.NEGATIVE:
             return _negative(value)
         case BadValue.ZERO:

@@ -14,7 +14,8 @@ from risk_manager.venues.projectx.venue_time import parse_stamp_ns
 
 SIZE_MAX = 1_000_000
 _ID_MAX = (1 << 63) - 1
-_MAGNITUDE_MAX = Decimal(10) ** 12
+_INTEGER_DIGITS_MAX = 12
+_NO_NUMBER = Decimal("NaN")
 _FRACTION_DIGITS_MAX = 18
 _TEXT_MAX = 500
 
@@ -41,8 +42,16 @@ class QuoteRecord(msgspec.Struct, gc=False):
     arguments: tuple[str, QuoteBody]
 
 
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        # An exponent no decimal can have spoils its own member, not the whole record.
+        return _NO_NUMBER
+
+
 decode_quote_record = msgspec.json.Decoder(QuoteRecord).decode
-decode_any = msgspec.json.Decoder(float_hook=Decimal).decode
+decode_any = msgspec.json.Decoder(float_hook=_number).decode
 encode_body = msgspec.json.Encoder().encode
 
 QUOTE_KEYS = frozenset(
@@ -127,9 +136,11 @@ def read_optional_decimal(fields: Fields, key: str) -> Decimal | None:
         number = Decimal(value)
     except ArithmeticError:
         raise BadRecord(f"{key} is no number: {_shown(value)}") from None
-    # The digits are counted before anything is computed: 1E-999999 is finite, and ruinous to do arithmetic with.
+    # The digits are counted before anything is computed: 1E-999999 and 1E+9999999 are finite, and ruinous, or an error,
+    # to do arithmetic with.
     exponent = number.as_tuple().exponent
-    if not isinstance(exponent, int) or exponent < -_FRACTION_DIGITS_MAX or abs(number) >= _MAGNITUDE_MAX:
+    is_sane = isinstance(exponent, int) and exponent >= -_FRACTION_DIGITS_MAX
+    if not is_sane or number.adjusted() >= _INTEGER_DIGITS_MAX:
         raise BadRecord(f"{key} is out of range: {_shown(value)}")
     return number
 
