@@ -87,6 +87,26 @@ async def test_follows_no_redirect() -> None:
         assert (await transport.request("POST", base, headers={}, body=b"{}")).status == 302
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_takes_the_token_of_a_hub_nowhere_else(status: int) -> None:
+    taken_to: list[str] = []
+
+    async def elsewhere(request: web.Request) -> web.StreamResponse:
+        taken_to.append(str(request.url))
+        return await echo(request)
+
+    async with serving(elsewhere) as (_, other):
+
+        async def redirect(request: web.Request) -> web.StreamResponse:
+            return web.Response(status=status, headers={"Location": f"{other}{request.path_qs}"})
+
+        async with serving(redirect) as (transport, base):
+            with pytest.raises(HubRefused) as refused:
+                await transport.open_hub(f"{base}/hubs/user", SECRET)
+    assert refused.value.status == status
+    assert taken_to == []
+
+
 async def test_sends_the_token_both_ways_and_outlives_the_request_timeout() -> None:
     async with serving(echo, total_s=0.1) as (transport, base):
         link = await transport.open_hub(f"{base}/hubs/user", SECRET)

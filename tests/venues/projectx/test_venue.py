@@ -51,6 +51,7 @@ from tests.venues.projectx.fake_gateway import (
 )
 
 POSITIONS, ORDERS, TRADES = "/api/Position/searchOpen", "/api/Order/v2/query", "/api/Trade/search"
+OPEN_ORDERS = "/api/Order/searchOpen"
 ES, MNQ = "CON.F.US.EP.U26", "CON.F.US.MNQ.U26"
 STAMP = "2026-08-19T18:00:05.1234567+00:00"
 STAMP_NS = START_NS + 5_123_456_700
@@ -394,12 +395,24 @@ async def test_unknown_is_never_empty(answer: Answer) -> None:
 async def test_asks_the_old_way_where_there_is_no_order_query() -> None:
     desk = Desk()
     desk.gateway.answers[ORDERS] = 404
-    desk.gateway.answers["/api/Order/searchOpen"] = ok(orders=[order()])
-    for _ in range(2):
-        taken = await desk.venue.snapshot(ACCOUNT, full=False)
-        assert taken.orders is not None
-        assert len(taken.orders) == 1
-    assert desk.gateway.paths().count(ORDERS) == 1
+    desk.gateway.answers[OPEN_ORDERS] = ok(orders=[order()])
+
+    async def read() -> int | None:
+        desk.clock.advance(3)
+        orders = (await desk.venue.snapshot(ACCOUNT, full=False)).orders
+        return None if orders is None else len(orders)
+
+    assert [await read() for _ in range(4)] == [None, None, 1, 1], "it may be a gateway that is being deployed"
+    assert desk.gateway.paths().count(ORDERS) == 3
+    # From time to time it is asked again, and as long as it does not know, no reading is lost.
+    assert [await read() for _ in range(39)] == [1] * 39
+    assert desk.gateway.paths().count(ORDERS) == 5
+    desk.gateway.answers[ORDERS] = ok(orders=[order(), order(id=2)], totalCount=2)
+    assert 2 in [await read() for _ in range(20)]
+    asked_the_old_way = desk.gateway.paths().count(OPEN_ORDERS)
+    desk.gateway.answers[ORDERS] = [404, ok(orders=[], totalCount=0)]
+    assert [await read() for _ in range(2)] == [None, 0]
+    assert desk.gateway.paths().count(OPEN_ORDERS) == asked_the_old_way
 
 
 async def test_reads_twice_where_a_kept_connection_has_gone_stale() -> None:

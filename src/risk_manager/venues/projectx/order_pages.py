@@ -10,6 +10,9 @@ _WORKING_STATUSES = (1, 6, 7, 8)
 _SIZES: tuple[int, ...] = (500, 100, 20)
 _CALLS_MOST = 5
 """For one list: more would take the reads of positions from the same budget."""
+_MISSES_BELIEVED = 3
+_OLD_WAYS_IN_A_ROW = 20
+"""About a minute."""
 
 
 class OrderPages:
@@ -19,36 +22,40 @@ class OrderPages:
     def __init__(self, gateway: Gateway, problems: Problems) -> None:
         self._gateway = gateway
         self._problems = problems
-        self._has_query = True
+        self._misses = 0
+        self._old_ways = 0
         self._sizes = _SIZES
         self._counts_pages = False
 
     async def read(self, account_id: str, granted_ns: int | None = None) -> Envelope:
         """An answer that holds all working and suspended orders; the first call is part of the look of `granted_ns`.
 
-        A deployment without the query is asked the old way, which hides the suspended ones.
+        A deployment without the query is asked the old way, which hides the suspended ones. A gateway that is being
+        deployed answers 404 to what it has, too: it is believed when it says so again, and asked anew now and then.
 
         Raises:
             ReadFailed: the venue refused, or the list was not complete.
             NotSent, Lost: it was not reached, or did not answer.
         """
-        if self._has_query:
+        if self._old_ways == 0:
             first = await self._first(account_id, granted_ns)
             if first is not None:
+                self._misses = 0
                 return await self._completed(account_id, first)
             granted_ns = None
+        self._old_ways = (self._old_ways + 1) % _OLD_WAYS_IN_A_ROW
         return await self._gateway.read("/api/Order/searchOpen", {"accountId": int(account_id)}, granted_ns=granted_ns)
 
     async def _first(self, account_id: str, granted_ns: int | None) -> Envelope | None:
-        """The first page, as large as the venue lets it be; None where the query is unknown."""
+        """The first page, as large as the venue lets it be; None where the query is unknown for certain."""
         while True:
             try:
                 return await self._page(account_id, 0, granted_ns)
             except ReadFailed as error:
                 granted_ns = None
-                if error.status == 404:
+                self._misses = self._misses + 1 if error.status == 404 else 0
+                if self._misses >= _MISSES_BELIEVED:
                     self._problems.note("no_order_query", f"{_QUERY} is unknown here; suspended orders stay hidden")
-                    self._has_query = False
                     return None
                 if error.status != 400 or len(self._sizes) == 1:
                     raise

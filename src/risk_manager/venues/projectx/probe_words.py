@@ -6,6 +6,7 @@ import msgspec
 
 from risk_manager.venues.projectx.listening import Heard
 from risk_manager.venues.projectx.read_only import Exchange
+from risk_manager.venues.projectx.redaction import MASKED_HEADERS
 
 _TEXT_MAX = 200
 
@@ -37,7 +38,12 @@ def described(said: Exchange) -> str:
     told = envelope(said)
     body = said.received.decode(errors="replace")
     shown = f"with members {', '.join(told)}{message_of(said)}" if told else repr(body[:_TEXT_MAX]) if body else "empty"
-    headers = ", ".join(f"{name}: {value}" for name, value in said.headers if name.lower() != "date")
+    shown_headers = (
+        f"{name}: {'MASKED' if name.lower() in MASKED_HEADERS else value}"
+        for name, value in said.headers
+        if name.lower() != "date"
+    )
+    headers = ", ".join(shown_headers)
     return f"status {said.status}, body {shown}, headers {headers or 'none'}"
 
 

@@ -32,7 +32,9 @@ _LABEL_KEYS = {
     "connectiontoken": "CONNECTION",
     "traceid": "TRACE",
 }
-_MASKED_HEADERS = {"set-cookie", "cf-ray", "x-request-id", "request-id", "traceparent"}
+MASKED_HEADERS = frozenset({"set-cookie", "cf-ray", "x-request-id", "request-id", "traceparent"})
+"""Headers whose values name one visitor or one request."""
+
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}")  # also one that was cut off
 _ADDRESS = re.compile(r"(?<![\d.])(?!127\.)\d{1,3}(?:\.\d{1,3}){3}(?![\d.])")  # error pages tell the reader his own
 
@@ -92,7 +94,7 @@ class Redactor:
 
     def header(self, name: str, value: str) -> str:
         """A header's value without its secrets."""
-        return "MASKED" if name.lower() in _MASKED_HEADERS else self.text(value)
+        return "MASKED" if name.lower() in MASKED_HEADERS else self.text(value)
 
     def _value(self, value: Any) -> Any:
         match value:

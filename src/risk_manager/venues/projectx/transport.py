@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Literal, Protocol
 
 import aiohttp
@@ -100,8 +101,22 @@ class NetworkTransport:
                 timeout=self._timeout,
                 trust_env=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=(_only_upgrade,),
             )
         return self._session
+
+
+async def _only_upgrade(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Any other answer is a refusal: a redirect would be followed, with the token in its query, to any host it names.
+
+    Raises:
+        HubRefused: the connection is not upgraded.
+    """
+    response = await send(request)
+    if response.status != HTTPStatus.SWITCHING_PROTOCOLS:
+        response.close()
+        raise HubRefused(response.status)
+    return response
 
 
 class _AiohttpHubLink:
