@@ -14,7 +14,7 @@ from risk_manager.domain.events import (
 )
 from risk_manager.domain.fill import Fill
 from risk_manager.domain.order import OrderStatus, Side
-from risk_manager.rules import MaxContractsPerInstrument
+from risk_manager.rules import DailyRealizedLossRule, MaxContractsPerInstrument
 from risk_manager.testing.events import CL, DAY_NS, ES, HOUR_NS, MES, SECOND_NS, START_NS, Scenario, micros
 from risk_manager.testing.guarded import Guarded
 
@@ -400,6 +400,77 @@ def test_an_opening_fill_that_was_missed_and_is_told_with_the_closing_one_adds_n
     again = msgspec.structs.replace(opening.fill, at_ns=happened_ns)
     guarded.feed(closing, msgspec.structs.replace(opening, fill=again, at_ns=happened_ns), flat)
     assert _net(guarded) == net
+
+
+# -- a profit that is stated anew, as when an earlier fill was voided --------------------------------------------------
+
+
+def _profit_now(guarded: Guarded) -> int:
+    return guarded.engine.account.realized_micros // 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("profits", "realized"),
+    [
+        ([500, -700], -700),
+        ([-700, 500], 500),
+        ([500, None], 500),  # an opening fill that is told again leaves it out
+        ([None, 500], 500),
+        ([500, -700, None], -700),
+    ],
+)
+def test_the_stream_s_last_word_on_a_profit_counts(profits: list[int | None], realized: int) -> None:
+    guarded = Guarded()
+    *_, told = guarded.venue.result(0)
+    for profit in profits:
+        pnl_micros = None if profit is None else micros(profit)
+        guarded.feed(msgspec.structs.replace(told, fill=msgspec.structs.replace(told.fill, pnl_micros=pnl_micros)))
+    assert _profit_now(guarded) == realized
+    assert [order.pnl_micros // 1_000_000 for order in guarded.engine.account.filled_orders] == [realized]
+
+
+@pytest.mark.parametrize(
+    ("told", "listed", "wait_s", "realized"),
+    [
+        (500, -700, 10, -700),
+        (-700, 500, 10, 500),
+        (500, -700, 1, 500),  # asked for so soon after that it may be the older word
+        (500, None, 10, 0),
+        (-700, None, 10, -700),  # a loss is not taken back by silence
+        (None, -700, 1, -700),
+    ],
+)
+def test_a_list_of_fills_read_later_has_the_last_word_on_a_profit(
+    told: int | None, listed: int | None, wait_s: int, realized: int
+) -> None:
+    guarded = Guarded()
+    venue = guarded.venue
+    *_, event = venue.result(0)
+    guarded.feed(
+        msgspec.structs.replace(
+            event, fill=msgspec.structs.replace(event.fill, pnl_micros=None if told is None else micros(told))
+        )
+    )
+    venue.wait(wait_s)
+    venue.fills[event.fill.id] = msgspec.structs.replace(
+        event.fill, pnl_micros=None if listed is None else micros(listed)
+    )
+    guarded.feed(venue.snapshot())
+    assert _profit_now(guarded) == realized
+    guarded.restart()
+    guarded.feed(venue.snapshot())
+    assert _profit_now(guarded) == realized
+
+
+def test_a_profit_that_goes_with_a_voided_fill_no_longer_pays_for_losses() -> None:
+    guarded = Guarded(DailyRealizedLossRule(limit=-500))
+    venue = guarded.venue
+    *_, won = venue.result(400)
+    guarded.feed(won, *venue.result(-800))
+    assert guarded.engine.account.lockouts == ()
+    guarded.feed(msgspec.structs.replace(won, fill=msgspec.structs.replace(won.fill, pnl_micros=micros(250))))
+    (lockout,) = guarded.engine.account.lockouts
+    assert lockout.rule == "daily_realized_loss"
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ class AccountImage(msgspec.Struct):
     is_stream_broken: bool
     ledger: LedgerImage
     is_listed: bool
+    fill_received_ns: dict[str, int] = {}
 
 
 class AccountState:
@@ -88,6 +89,7 @@ class AccountState:
         self._done: dict[str, int] = {}
         self._quotes: dict[str, QuoteUpdated] = {}
         self._fills: dict[str, Fill] = {}
+        self._fill_received_ns: dict[str, int] = {}
         self._ledger = Ledger()
         self._floor_ns = 0
         self._is_stream_broken = False
@@ -189,7 +191,8 @@ class AccountState:
             news = [fill for fill in event.fills if known.get(fill.id) != fill]
             for fill in sorted(news, key=lambda fill: (fill.at_ns, fill.id)):
                 is_late = fill.id not in known and self._book(fill.contract_id).contains(fill)
-                self._take_fill(fill, event.received_ns, moves=self.has_fills and not is_late)
+                moves = self.has_fills and not is_late
+                self._take_fill(fill, event.received_ns, moves=moves, requested_ns=event.requested_ns)
             self.has_fills = True
         if event.positions is not None:
             is_first = not self.has_positions
@@ -233,6 +236,7 @@ class AccountState:
         for book in self._books.values():
             book.shift(by_ns)
         self._order_received_ns = {key: at_ns + by_ns for key, at_ns in self._order_received_ns.items()}
+        self._fill_received_ns = {key: at_ns + by_ns for key, at_ns in self._fill_received_ns.items()}
         self._quotes = {
             key: msgspec.structs.replace(event, received_ns=event.received_ns + by_ns)
             for key, event in self._quotes.items()
@@ -244,6 +248,7 @@ class AccountState:
         self.day = day
         self._floor_ns = min(previous.start_ns, day.start_ns) if previous.start_ns else 0
         self._fills = {key: fill for key, fill in self._fills.items() if fill.at_ns >= self._floor_ns}
+        self._fill_received_ns = {key: at_ns for key, at_ns in self._fill_received_ns.items() if key in self._fills}
         self._done = {key: at for key, at in self._done.items() if at >= self._floor_ns}
         self._ledger.drop_before(self._floor_ns)
         self._sum_day()
@@ -319,19 +324,24 @@ class AccountState:
         if is_unpriced != (book.contract_id in self.unpriced):
             self.unpriced = self.unpriced ^ {book.contract_id}
 
-    def _take_fill(self, fill: Fill, received_ns: int, *, moves: bool) -> Book | None:
+    def _take_fill(self, fill: Fill, received_ns: int, *, moves: bool, requested_ns: int | None = None) -> Book | None:
         """Book a fill once per id; the book comes back if that was news.
 
         Args:
             moves: the positions the guard knows do not contain the fill yet.
+            requested_ns: local time at which the list it is read from was asked for; None: the stream told it.
         """
         if fill.at_ns < self._floor_ns:
             return None
         known = self._fills.get(fill.id)
         if known is not None:
-            fill = _completed(known, fill)
-            if fill == known:
-                return None
+            told_ns = self._fill_received_ns.get(fill.id, 0)
+            is_later = requested_ns is None or told_ns < requested_ns - SNAPSHOT_LAG_NS
+            fill = _completed(known, fill, is_later=is_later, is_listed=requested_ns is not None)
+        if known is None or requested_ns is None:
+            self._fill_received_ns[fill.id] = received_ns
+        if fill == known:
+            return None
         self._fills[fill.id] = fill
         self._sum_fill(known, -1)
         self._sum_fill(fill, 1)
@@ -443,6 +453,7 @@ class AccountState:
             is_stream_broken=self._is_stream_broken,
             ledger=self._ledger.image(),
             is_listed=self.is_listed,
+            fill_received_ns=self._fill_received_ns,
         )
 
     def load(self, image: AccountImage) -> None:
@@ -455,6 +466,7 @@ class AccountState:
         self._order_received_ns, self._done, self._quotes = image.order_received_ns, image.done, image.quotes
         self.contracts = {contract.id: contract for contract in image.contracts}
         self._fills = {fill.id: fill for fill in image.fills}
+        self._fill_received_ns = image.fill_received_ns
         self._floor_ns = image.floor_ns
         self.has_positions, self.has_fills = image.has_positions, image.has_fills
         self._is_stream_broken, self.is_listed = image.is_stream_broken, image.is_listed
@@ -477,15 +489,26 @@ def _tell(book: Book, fill: Fill, known: Fill | None, received_ns: int) -> None:
         book.state_profit(fill)
 
 
-def _completed(known: Fill, again: Fill) -> Fill:
-    """A fill told again: what was missing is added, what was known stays, and a void is for good.
+def _completed(known: Fill, again: Fill, *, is_later: bool, is_listed: bool) -> Fill:
+    """A fill told again: what was missing is added, a void is for good, and the profit is what the venue said last.
 
-    The order of the two does not matter, except where the venue contradicts itself.
+    When an earlier fill is voided, the profits of those after it change (projectx 1.10). The order of the two does not
+    matter, except where the venue contradicts itself.
+
+    Args:
+        is_later: `again` is what the venue says now.   is_listed: it is from the list of fills, where a missing profit
+            means none; the stream leaves it out of an opening fill that it tells again.
     """
+    pnl_micros = known.pnl_micros
+    if pnl_micros is None or (again.pnl_micros is not None and is_later):
+        pnl_micros = again.pnl_micros
+    elif again.pnl_micros is None and is_later and is_listed:
+        # A loss that was stated is not taken back by silence.
+        pnl_micros = None if pnl_micros > 0 else pnl_micros
     return msgspec.structs.replace(
         known,
         price_ticks=known.price_ticks if known.price_ticks is not None else again.price_ticks,
-        pnl_micros=known.pnl_micros if known.pnl_micros is not None else again.pnl_micros,
+        pnl_micros=pnl_micros,
         fees_micros=max(known.fees_micros, again.fees_micros),
         is_voided=known.is_voided or again.is_voided,
     )
