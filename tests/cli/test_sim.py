@@ -134,3 +134,20 @@ def test_closes_the_market_when_told_to_keep_hours(tmp_path: Path) -> None:
         sim.trade(1, venue_root="EP")
     with simulator(*options) as sim:
         sim.trade(1, venue_root="EP")
+
+
+@pytest.mark.parametrize(
+    ("options", "error_code", "message"),
+    [
+        ((), 2, "Brackets cannot be used with Position Brackets. You must enable Auto OCO Brackets."),
+        (("--auto-oco",), 0, None),
+    ],
+)
+def test_takes_brackets_only_where_they_are_enabled(
+    options: tuple[str, ...], error_code: int, message: str | None
+) -> None:
+    with simulator(*options) as sim:
+        entry = {"accountId": sim.account_ids[0], "contractId": sim.contract("MNQ"), "type": 1, "side": 0, "size": 1}
+        stop = {"stopLossBracket": {"ticks": -20, "type": 4}}
+        answer = sim.ask("Order/place", entry | {"limitPrice": 20_000} | stop)
+        assert (answer["errorCode"], answer["errorMessage"]) == (error_code, message)

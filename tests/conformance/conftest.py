@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def sim() -> Iterator[Simulator]:
     """A fresh `risk-manager sim serve`; it ends with the test."""
-    with simulator() as running:
+    with simulator("--auto-oco") as running:
         yield running
 
 

@@ -98,14 +98,19 @@ class Simulator:
 
     def post(self, path: str, body: Json) -> Json:
         """A successful reply."""
+        reply = self.ask(path, body)
+        assert reply["success"], (path, body, reply)
+        return reply
+
+    def ask(self, path: str, body: Json) -> Json:
+        """A reply, successful or not."""
         headers = {"Content-Type": "application/json"}
         if path != "Auth/loginKey":
             headers["Authorization"] = f"Bearer {self._token}"
         request = urllib.request.Request(f"{self.url}/api/{path}", json.dumps(body).encode(), headers)
         with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
             reply: Json = json.loads(response.read())
-        assert reply["success"], (path, body, reply)
-        return reply
+            return reply
 
     def trade(self, size: int, *, venue_root: str = "MNQ", account: int = 0) -> None:
         """Send a market order: buy so many, sell when negative."""

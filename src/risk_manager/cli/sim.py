@@ -29,6 +29,9 @@ def serve(
     call_delay: Annotated[
         float, typer.Option(help="Seconds by which orders and closes are carried out late, as by a slow venue.", min=0)
     ] = 0.0,
+    auto_oco: Annotated[
+        bool, typer.Option("--auto-oco", help="Let accounts take brackets on orders; as they are opened, they refuse.")
+    ] = False,
     keeps_hours: Annotated[bool, typer.Option("--keeps-hours", help="Close the market when CME's is closed.")] = False,
     users: Annotated[
         int, typer.Option(help="Users who may log in, each with accounts of their own.", min=1, max=100)
@@ -61,6 +64,7 @@ def serve(
         seed=seed,
         port=port,
         call_delay_s=call_delay,
+        auto_oco=auto_oco,
         keeps_hours=keeps_hours,
         trader=trader,
         faults=_script(faults),

@@ -17,7 +17,7 @@ from risk_manager.simulator.feeds.tape import open_recording
 from risk_manager.simulator.hours import TradingHours
 from risk_manager.simulator.market import Market
 from risk_manager.simulator.random_faults import random_script
-from risk_manager.simulator.records import SimContract
+from risk_manager.simulator.records import BracketMode, SimContract
 from risk_manager.simulator.server import SimServer
 from risk_manager.simulator.server.control import ControlApi
 from risk_manager.simulator.traders import new_trader
@@ -57,6 +57,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
         call_delay_s: an order, a change or a close is carried out so much later than it was asked for.
         users: how many may log in; the first is `user` with `api_key`, the others have a number at the end of both.
         accounts: practice accounts of each user.
+        auto_oco: the accounts take brackets on orders; else they refuse them, as the venue's do until that is set.
         keeps_hours: the market is closed when CME's is; else it never is.
         faults: played from the start.
         fault_seed: of a day of random faults, played beside them; None leaves chance out.
@@ -75,6 +76,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     seed: int = 7
     port: int = 0
     call_delay_s: float = 0.0
+    auto_oco: bool = False
     keeps_hours: bool = False
     trader: str | None = None
     faults: Script = Script()
@@ -178,7 +180,11 @@ def _opened(exchange: Exchange, options: ServeOptions, number: int) -> ServedUse
     user = f"{options.user}{end}"
     first = _FIRST_ACCOUNT_NUMBER + number * options.accounts
     names = tuple(f"PRAC-V2-{_FIRST_USER_NUMBER + number}-{first + each}" for each in range(options.accounts))
-    ids = tuple(exchange.open_account(user=user, name=name, balance_micros=START_BALANCE_MICROS) for name in names)
+    mode = BracketMode.AUTO_OCO if options.auto_oco else BracketMode.POSITION_BRACKETS
+    ids = tuple(
+        exchange.open_account(user=user, name=name, balance_micros=START_BALANCE_MICROS, bracket_mode=mode)
+        for name in names
+    )
     return ServedUser(user, f"{options.api_key}{end}", names, ids)
 
 

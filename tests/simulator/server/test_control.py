@@ -111,12 +111,15 @@ async def test_opens_accounts_and_changes_them(control: Control) -> None:
     token = await control.gateway.login("kim")
     reply = await control.gateway.post("Account/search", {"onlyActiveAccounts": True}, token)
     assert [(each["name"], each["balance"]) for each in reply["accounts"]][1:] == [("KIM-2", 5)]
+    _, books = await control.ask("GET", "/accounts/KIM-2")
+    assert books["account"]["bracket_mode"] == "position_brackets", "as the venue opens them"
     change = {"can_trade": False, "is_visible": False, "is_follower": False, "bracket_mode": "position_brackets"}
     status, books = await control.ask("POST", "/accounts/KIM-2", change)
     assert status == 200
     shown = {name: books["account"][name] for name in change}
     assert shown == change
-    status, books = await control.ask("POST", "/accounts/4", {"can_trade": True})
+    status, books = await control.ask("POST", "/accounts/4", {"can_trade": True, "bracket_mode": "auto_oco"})
+    assert books["account"]["bracket_mode"] == "auto_oco"
     assert (books["account"]["can_trade"], books["account"]["is_visible"]) == (True, False)
 
 

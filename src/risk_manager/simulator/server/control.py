@@ -34,7 +34,7 @@ class OpenAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: str
     name: str
     balance_micros: _Micros = 50_000_000_000
-    bracket_mode: BracketMode = BracketMode.AUTO_OCO
+    bracket_mode: BracketMode = BracketMode.POSITION_BRACKETS
     is_follower: bool = False
 
 
