@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from risk_manager.domain.account import AccountView
 from risk_manager.domain.actions import CancelOrder, ClosePosition, ReducePosition
 from risk_manager.domain.contract import Contract
-from risk_manager.domain.finding import AtMost, Unit
-from risk_manager.domain.order import OrderStatus, Side
+from risk_manager.domain.finding import AtMost, Breach, Unit
+from risk_manager.domain.order import Order, OrderStatus, Side
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.rules import MaxContracts, OptionsInvalid, build_rule
 from risk_manager.testing.events import CL, DAYS, ES, ES_JUNE, MES, MNQ, NQ, Scenario, contract
@@ -241,6 +242,24 @@ class TestWorkingOrders:
         assert guarded.breaches[-1].cancels == ("resting",)
         assert targets(guarded) == {"ESH5": 3}
 
+    def test_cost_few_counts_however_many_they_are(self) -> None:
+        """Whoever places hundreds of orders must not make the guard slow."""
+        counted: list[int] = []
+
+        class Watched(MaxContracts, frozen=True, kw_only=True):
+            def _count(self, account: AccountView, orders: list[Order]) -> int:
+                counted.append(len(orders))
+                return MaxContracts._count(self, account, orders)
+
+        guarded = Guarded(rule(limit=1000, include_working_orders=True))
+        guarded.feed(*(guarded.venue.order(ES, Side.BUY, 1, limit=5000) for _ in range(400)))
+        tested = build_rule(Watched, {"limit": 5, "include_working_orders": True})
+        _, (breach,) = tested.step(None, guarded.venue.snapshot(), guarded.engine.account)
+        assert isinstance(breach, Breach)
+        assert len(breach.cancels) == 395
+        # All, what is kept, and the nine halvings of four hundred.
+        assert len(counted) <= 11
+
     def test_are_only_cancelled_when_the_action_closes(self) -> None:
         guarded = holding(Guarded(rule(include_working_orders=True, action="close_position")), (ES, 4))
         guarded.feed(guarded.venue.order(ES, Side.BUY, 2, limit=5700))
@@ -367,3 +386,35 @@ def test_what_it_leaves_is_within_the_limit(
                 assert held.contract is not None
                 venue.position(held.contract, size if held.net_contracts > 0 else -size)
         assert Guarded(tested, venue=venue).breaches == []
+
+
+@settings(max_examples=200, derandomize=True)
+@given(
+    sizes=st.lists(st.tuples(st.sampled_from([ES, ES_JUNE, NQ, MNQ, MES]), st.integers(-7, 7)), max_size=4),
+    placed=st.lists(
+        st.tuples(st.sampled_from([ES, ES_JUNE, NQ, MNQ, MES]), st.sampled_from(Side), st.integers(1, 9)), max_size=12
+    ),
+    limit=st.integers(1, 12),
+    count_type=st.sampled_from(["net", "gross", "net_account"]),
+    weighting=st.sampled_from(["contracts", "mini_equivalent"]),
+)
+def test_cancels_as_many_of_the_newest_orders_as_it_takes(
+    sizes: list[tuple[Contract, int]],
+    placed: list[tuple[Contract, Side, int]],
+    limit: int,
+    count_type: str,
+    weighting: str,
+) -> None:
+    """Neither more nor less than dropping one after the other until the rest is within the limit."""
+    tested = rule(limit=limit, count_type=count_type, weighting=weighting, include_working_orders=True)
+    guarded = holding(Guarded(rule(limit=1000)), *((product, size) for product, size in sizes if size))
+    guarded.feed(*(guarded.venue.order(product, side, size, limit=5000) for product, side, size in placed))
+    account = guarded.engine.account
+    _, found = tested.step(None, guarded.venue.snapshot(), account)
+    orders = tested._opening_orders(account)
+    kept = list(orders)
+    while kept and tested._count(account, kept) > limit * 10:
+        kept.pop(0)
+    dropped = tuple(order.id for order in orders[: len(orders) - len(kept)])
+    expected = [dropped] if tested._count(account, orders) > limit * 10 else []
+    assert [breach.cancels for breach in found if isinstance(breach, Breach)] == expected

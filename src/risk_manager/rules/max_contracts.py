@@ -29,6 +29,7 @@ stops and targets do not count. The newest such orders are cancelled first, posi
 Older spellings are understood: `max_contracts`, `close_all`, `reduce_to_limit`, `close_position`, `lockout_on_breach`.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -235,10 +236,11 @@ class MaxContracts(msgspec.Struct, frozen=True, kw_only=True):
 
     def _orders_within(self, account: AccountView, orders: list[Order]) -> list[Order]:
         """The oldest orders the limit has room for; none if the positions alone are too many."""
-        kept = list(orders)
-        while kept and self._count(account, kept) > self.limit * _TENTHS:
-            kept.pop(0)
-        return kept
+        # Without an order the count is never higher, so few of the ways to drop the newest need to be counted.
+        dropped = bisect_left(
+            range(len(orders)), True, key=lambda newest: self._count(account, orders[newest:]) <= self.limit * _TENTHS
+        )
+        return orders[dropped:]
 
     # -- reducing -----------------------------------------------------------------------------------------------
 
