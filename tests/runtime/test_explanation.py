@@ -117,8 +117,28 @@ def test_without_the_record_the_decisions_still_tell_it(tmp_path: Path) -> None:
     found = scene.told(tmp_path, has_record=False)
     assert (found.state, found.measured, found.limit, found.worst) == ("verified", -250.0, -200.0, -250.0)
     assert [(call.kind, call.answer) for call in found.calls] == [("close_position", ""), ("close_position", "")]
-    assert found.decided_us is None
-    assert "close EP.H25: no answer recorded" in "\n".join(lines(found))
+    assert (found.decided_us, found.overshoot) == (None, None)
+    assert "    close EP.H25: no answer recorded" in lines(found)
+    assert lines(found)[-1] == "It got as far as -$250.00."
+
+
+def test_tells_one_that_a_restart_interrupted_from_the_decisions(tmp_path: Path) -> None:
+    """The run that ended it saw neither its breach nor what was asked of the venue."""
+    scene = Scene()
+    action = scene.broken()
+    scene.restart()
+    scene.log = EnforcementLog()
+    scene.step(ActionAccepted("1001", action.id, 0, scene.venue.now_ns), *scene.venue.closes(ES, 4994))
+    for _ in range(8):
+        scene.venue.wait(1)
+        scene.step(scene.venue.snapshot())
+    found = scene.told(tmp_path)
+    assert (found.state, found.actions, found.worst, found.overshoot) == ("verified", 1, -250.0, None)
+    assert (found.decided_us, found.durable_us) == (None, None)
+    assert [(call.kind, call.answer) for call in found.calls] == [("close_position", "")]
+    assert [(lock.scope, lock.until is not None) for lock in found.lockouts] == [("account", True)]
+    assert not any(line.startswith("Decided") for line in lines(found))
+    assert scene.log.records == ()
 
 
 def test_tells_one_that_is_under_way(tmp_path: Path) -> None:

@@ -98,10 +98,16 @@ def _ended(found: dict[str, Any]) -> Iterator[str]:
     yield f"As demanded after {_ms(found['flat_ms'])}.{back}"
     if found["proven_ms"] is not None:
         yield f"Proven after {_ms(found['proven_ms'])}: two readings of the account by the venue agree."
-    if found["unit"] != "none" and found["code"] not in _HEADLINES:
-        past = found["overshoot"]
-        how_far = f"{_amount(past, found['unit'])} past the limit" if past else "not past the limit"
-        yield f"It got as far as {_amount(found['worst'], found['unit'])}; when all was closed, {how_far}."
+    unit = found["unit"]
+    if unit != "none" and found["code"] not in _HEADLINES:
+        yield f"It got as far as {_amount(found['worst'], unit)}{_past_limit(found['overshoot'], unit)}."
+
+
+def _past_limit(past: float | None, unit: str) -> str:
+    """How far past the limit it was when all was closed; nothing where that was not recorded."""
+    if past is None:
+        return ""
+    return f"; when all was closed, {f'{_amount(past, unit)} past the limit' if past else 'not past the limit'}"
 
 
 def _amount(value: float, unit: str) -> str:

@@ -96,7 +96,7 @@ def record_of(enforcement: Enforcement) -> Record:
 
 
 class EnforcementLog:
-    """The last enforcements of one account, folded from its decisions."""
+    """The last enforcements of one account, folded from its decisions; those of an earlier run are not among them."""
 
     def __init__(self) -> None:
         self._records: deque[Enforcement] = deque(maxlen=MOST_KEPT)
@@ -137,7 +137,12 @@ class EnforcementLog:
             if isinstance(intent.goal, Protected):
                 # Nothing was broken, and it lasts as long as its position.
                 continue
-            record = self._open.pop(intent.id, None) or _begun(intent, decision, timing, account)
+            record = self._open.pop(intent.id, None)
+            if record is None and _is_opened_by(decision, intent):
+                record = _begun(intent, decision, timing, account)
+            if record is None:
+                # It was under way when this run began; of its beginning only the journal can tell.
+                continue
             if intent.state is IntentState.OPEN:
                 self._open[intent.id] = record
             else:
@@ -150,6 +155,11 @@ class EnforcementLog:
             if begun is not None:
                 calls = (*begun.calls, call_of(action)) if len(begun.calls) < MOST_CALLS else begun.calls
                 self._open[begun.id] = msgspec.structs.replace(begun, actions=begun.actions + 1, calls=calls)
+
+
+def _is_opened_by(decision: Decision, intent: Intent) -> bool:
+    """Whether it is the intent's first decision, after which the intent is named."""
+    return intent.id.startswith(f"{decision.account_id}-{decision.sequence}-")
 
 
 def _begun(intent: Intent, decision: Decision, timing: Timing, account: AccountState) -> Enforcement:

@@ -6,7 +6,6 @@ import msgspec
 
 from risk_manager.domain.actions import Action
 from risk_manager.domain.decision import Decision
-from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout
 from risk_manager.ports.journal import Story
 from risk_manager.runtime.amounts import amount, unit_name
@@ -31,7 +30,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: `open`, `verified` (the venue's snapshots prove it) or `observed` (only recorded).
         cause: what the event that showed the breach was.   breach_time: by the venue's clock, ISO 8601.
-        measured, limit, worst, overshoot: USD for money limits; overshoot is how far past the limit it got, >= 0.
+        measured, limit, worst, overshoot: USD for money limits; overshoot is how far past the limit it got before it
+            ended, >= 0; None if not recorded.
         evidence: what was known, as (name, value).   demanded: the goal's tag.
         decided_us, durable_us: from the event's arrival to the decision, from there to the disk; None if not recorded.
         flat_ms, proven_ms: from the event's arrival; None while it is not so.
@@ -51,7 +51,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     measured: float
     limit: float
     worst: float
-    overshoot: float
+    overshoot: float | None
     unit: str
     evidence: tuple[tuple[str, str], ...]
     demanded: str
@@ -86,7 +86,7 @@ def explain(story: Story, intent_id: str) -> Explanation:
         measured=amount(first.measured, first.unit),
         limit=amount(first.limit, first.unit),
         worst=amount(last.worst, first.unit),
-        overshoot=record.overshoot if record is not None else _past(last),
+        overshoot=record.overshoot if record is not None else None,
         unit=unit_name(first.unit),
         evidence=first.evidence,
         demanded=str(type(first.goal).__struct_config__.tag),
@@ -113,7 +113,3 @@ def _cause(decision: Decision) -> str:
 
 def _lock(lockout: Lockout) -> Lock:
     return Lock(str(lockout.scope), iso(lockout.until_ns) if lockout.until_ns else None)
-
-
-def _past(intent: Intent) -> float:
-    return amount(max(0, abs(intent.worst) - abs(intent.limit)), intent.unit)
