@@ -64,6 +64,7 @@ GARBAGE: dict[str, Any] = {
     "a bool for a limit": (Steps(1), (breach(limit=True),)),
     "no scope": (Steps(1), (breach(scope="account"),)),
     "no unit": (Steps(1), (breach(unit="dollars"),)),
+    "a loss of no kind": (Steps(1), (breach(loss="day_net"),)),
     "a float until": (Steps(1), (breach(until_ns=1.5),)),
     "a float target": (Steps(1), (breach(targets=(AtMost("ES", 0.5),)),)),  # type: ignore[arg-type]  # the point of it
     "another rule's name": (Steps(1), (breach(rule="max_contracts"),)),

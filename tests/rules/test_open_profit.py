@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from risk_manager.domain.finding import Breach, Unit, Warning
+from risk_manager.domain.finding import Breach, Loss, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.rules._base import UNBOUNDED, Demand, LockTerms, LockUntil, Remedy, quote_missing
 from risk_manager.rules._open_profit import (
@@ -109,7 +109,9 @@ def test_the_days_budget_is_about_the_account() -> None:
         Unit.MICROS,
         ACCOUNT,
         evidence=(("realized", "-120.50"), ("fees", "2.25")),
+        loss=Loss.OPEN,
     )
+    assert day_budget("mine", 300, 200, guarded.engine.account).loss is None
 
 
 ENABLED = {"enabled": True}

@@ -20,6 +20,17 @@ class Unit(StrEnum):
     NONE = "none"
 
 
+class Loss(StrEnum):
+    """A loss that closing positions still changes after it was measured.
+
+    DAY_NET: of the trading day, with fees.   DAY_GROSS: without them.   OPEN: of what is held in the scope.
+    """
+
+    DAY_NET = "day_net"
+    DAY_GROSS = "day_gross"
+    OPEN = "open"
+
+
 class AtMost(msgspec.Struct, frozen=True, gc=False):
     """The most contracts, long or short, that may remain in one contract; 0 is flat."""
 
@@ -38,6 +49,7 @@ class Breach(msgspec.Struct, frozen=True, tag="breach"):
         cancels: ids of the orders a cancelling remedy removes.
         evidence: the inputs, as (name, value) pairs for the journal and the screen.
         until_ns: venue time the remedy's lockout ends at, where the rule knows it better than the lock's terms.
+        loss: which loss was measured, if it is one that the closing fills count into; for the record only.
     """
 
     rule: str
@@ -50,6 +62,7 @@ class Breach(msgspec.Struct, frozen=True, tag="breach"):
     cancels: tuple[str, ...] = ()
     evidence: tuple[tuple[str, str], ...] = ()
     until_ns: int | None = None
+    loss: Loss | None = None
 
 
 class Warning(msgspec.Struct, frozen=True, tag="warning"):

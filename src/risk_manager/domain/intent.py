@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from risk_manager.domain.finding import AtMost, Unit
+from risk_manager.domain.finding import AtMost, Loss, Unit
 from risk_manager.domain.lockout import Held
 from risk_manager.domain.scope import Scope
 
@@ -92,7 +92,7 @@ class Intent(msgspec.Struct, frozen=True):
         reached_ns: local time the account first looked as demanded; None until then.
         reentries: how often it was lost again after that, while the intent was open.
         closed_ns: local time of the proof.
-        measured, limit, unit: of the finding.   worst: the worst measurement while open.
+        measured, limit, unit, loss: of the finding.   worst: the worst measurement while open.
     """
 
     id: str
@@ -113,3 +113,4 @@ class Intent(msgspec.Struct, frozen=True):
     reentries: int = 0
     closed_ns: int | None = None
     evidence: tuple[tuple[str, str], ...] = ()
+    loss: Loss | None = None

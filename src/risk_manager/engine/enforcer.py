@@ -144,6 +144,7 @@ class Enforcer:
             at_ns=self._account.now_ns,
             opened_ns=self._account.received_ns,
             evidence=breach.evidence,
+            loss=breach.loss,
         )
         step.intents[intent.id] = intent
         if not self._is_observing:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from risk_manager.domain.account import AccountView
-from risk_manager.domain.finding import Breach, Gauge, Protect, Release, Skipped, Unit, Warning
+from risk_manager.domain.finding import Breach, Gauge, Loss, Protect, Release, Skipped, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.rules._base import Rule, Slack, slack_of
 from risk_manager.rules._compose import put_together, signature_of, taken_apart
@@ -163,6 +163,7 @@ def _is_measured(item: Breach | Warning) -> bool:
     is_sound = is_sound and type(item.code) is str and type(item.unit) is Unit
     if isinstance(item, Warning):
         return is_sound
+    is_sound = is_sound and (item.loss is None or type(item.loss) is Loss)
     is_timed = item.until_ns is None or type(item.until_ns) is int
     return is_sound and is_timed and all(type(target.size) is int for target in item.targets)
 

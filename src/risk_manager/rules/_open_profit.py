@@ -8,7 +8,7 @@ import msgspec
 
 from risk_manager.domain.account import AccountView, HoldingView
 from risk_manager.domain.events import Event, QuoteUpdated
-from risk_manager.domain.finding import Breach, Unit, Warning
+from risk_manager.domain.finding import Breach, Loss, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.rules._base import UNBOUNDED, Demand, LockTerms, Remedy
 from risk_manager.rules._options import dollars_text
@@ -92,7 +92,8 @@ def _described(holding: HoldingView) -> Iterator[tuple[str, str]]:
 def day_budget(rule: str, together_micros: int, limit_micros: int, account: AccountView) -> Breach:
     """All positions together, signed, are at what the day leaves them, signed alike."""
     used = ("realized", dollars_text(account.realized_micros)), ("fees", dollars_text(account.fees_micros))
-    return Breach(rule, "DAY_BUDGET", together_micros, limit_micros, Unit.MICROS, ACCOUNT, evidence=used)
+    loss = Loss.OPEN if limit_micros < 0 else None
+    return Breach(rule, "DAY_BUDGET", together_micros, limit_micros, Unit.MICROS, ACCOUNT, evidence=used, loss=loss)
 
 
 def linked_composite(

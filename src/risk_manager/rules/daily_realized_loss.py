@@ -43,7 +43,7 @@ import msgspec
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.day_budget import DayBasis, day_result_micros
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated, QuoteUpdated
-from risk_manager.domain.finding import Breach, Finding, Gauge, Release, Skipped, Unit
+from risk_manager.domain.finding import Breach, Finding, Gauge, Loss, Release, Skipped, Unit
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.rules._base import UNBOUNDED, LockTerms, Remedy, Slack, quote_missing
 from risk_manager.rules._day_result import contradictions_of, evidence_of, without_close_all
@@ -133,4 +133,5 @@ class DailyRealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
             Unit.MICROS,
             ACCOUNT,
             evidence=evidence_of(account, self.basis, include_fees=self.include_fees),
+            loss=Loss.DAY_NET if self.include_fees else Loss.DAY_GROSS,
         )

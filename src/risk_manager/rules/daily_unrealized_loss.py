@@ -37,7 +37,7 @@ import msgspec
 from risk_manager.domain.account import AccountView, HoldingView
 from risk_manager.domain.day_budget import loss_room_micros
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated, QuoteUpdated
-from risk_manager.domain.finding import Breach, Finding, Gauge, Skipped, Unit
+from risk_manager.domain.finding import Breach, Finding, Gauge, Loss, Skipped, Unit
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.rules._base import UNBOUNDED, Demand, LockTerms, Remedy, Slack, quote_missing
 from risk_manager.rules._open_profit import (
@@ -217,14 +217,25 @@ class DailyUnrealizedLoss(msgspec.Struct, frozen=True, kw_only=True):
         """A breach for each loss at its limit, the day's budget last."""
         for scope, floating, holdings in self._measured(account):
             if self._is_reached(floating, self.loss_limit_micros):
-                limit, evidence = -self.loss_limit_micros, evidence_of(scope, holdings)
-                yield Breach(self.name, "UNREALIZED_LOSS", floating, limit, Unit.MICROS, scope, evidence=evidence)
+                yield self._breach(floating, scope, holdings)
         budget = self._budget_micros(account)
         if budget is None or budget <= 0:
             return
         together = self._together_micros(account)
         if self._is_reached(together, budget):
             yield day_budget(self.name, together, -budget, account)
+
+    def _breach(self, floating: int, scope: Scope, holdings: list[HoldingView]) -> Breach:
+        return Breach(
+            self.name,
+            "UNREALIZED_LOSS",
+            floating,
+            -self.loss_limit_micros,
+            Unit.MICROS,
+            scope,
+            evidence=evidence_of(scope, holdings),
+            loss=Loss.OPEN,
+        )
 
     def _measured(self, account: AccountView) -> Iterator[tuple[Scope, int, list[HoldingView]]]:
         """Scope, open profit and holdings of everything that is compared with the limit."""

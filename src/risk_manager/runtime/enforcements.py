@@ -5,9 +5,10 @@ from collections import deque
 import msgspec
 
 from risk_manager.domain.actions import Action
+from risk_manager.domain.day_budget import DayBasis, day_result_micros
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import ActionAccepted, Outcome
-from risk_manager.domain.finding import Unit
+from risk_manager.domain.finding import Loss
 from risk_manager.domain.intent import Intent, IntentState, Protected
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.scope import Scope
@@ -220,19 +221,26 @@ def _named(scope: Scope, account: AccountState) -> str:
 
 
 def _worst(intent: Intent, account: AccountState) -> int:
-    """The worst the measured number got, with the fills of the enforcement itself counted for money limits."""
-    if intent.unit is not Unit.MICROS or intent.limit >= 0:
+    """The worst the measured number got, with the fills of the enforcement itself where they count into it."""
+    if intent.loss is None:
         return intent.worst
-    if intent.scope.is_account:
-        return min(intent.worst, account.realized_micros - account.fees_micros)
-    closed = sum(
+    if intent.loss is Loss.OPEN:
+        return min(intent.worst, _closed_micros(intent, account))
+    if account.holdings:
+        # What is open may count, too; the rule goes on measuring that itself.
+        return intent.worst
+    return min(intent.worst, day_result_micros(account, DayBasis.REALIZED, intent.loss is Loss.DAY_NET))
+
+
+def _closed_micros(intent: Intent, account: AccountState) -> int:
+    """What the fills since the breach have realized in the scope, signed."""
+    return sum(
         fill.pnl_micros or 0
         for fill in account.fills
         if fill.at_ns >= intent.at_ns
         and not fill.is_voided
         and intent.scope.covers(fill.contract_id, account.contracts.get(fill.contract_id))
     )
-    return min(intent.worst, closed)
 
 
 def _until(lockout: Lockout | None) -> int | None:

@@ -8,7 +8,7 @@ import pytest
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.actions import ClosePosition, ReducePosition
 from risk_manager.domain.events import Event, QuoteUpdated, TimerFired
-from risk_manager.domain.finding import AtMost, Breach, Gauge, Protect, Skipped, Unit, Warning
+from risk_manager.domain.finding import AtMost, Breach, Gauge, Loss, Protect, Skipped, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.rules import (
     DailyLossRule,
@@ -289,14 +289,16 @@ class TestSeveral:
             (None, LockTerms(), {"until_ns": None}),
             ("alert", None, {"targets": (), "cancels": ()}),
             ("cancel_orders", LockTerms(), {"targets": (), "cancels": (), "until_ns": None}),
-            ("flatten", None, {"targets": (), "cancels": (), "scope": ACCOUNT}),
+            ("flatten", None, {"targets": (), "cancels": (), "scope": ACCOUNT, "loss": None}),
         ],
     )
     def test_makes_a_breach_its_own(
         self, made: Any, action: str | None, lockout: LockTerms | None, changes: dict[str, Any]
     ) -> None:
         scope = Scope(contract_id=ES.id)
-        member = Breach("beat", "BEAT", 3, 2, Unit.CONTRACTS, scope, (AtMost(ES.id, 2),), ("7",), until_ns=99)
+        member = Breach(
+            "beat", "BEAT", 3, 2, Unit.CONTRACTS, scope, (AtMost(ES.id, 2),), ("7",), until_ns=99, loss=Loss.OPEN
+        )
         rule = made(beat(member), beat(), name="mine", action=action, lockout=lockout)
         if made is all_of:
             rule = made(beat(member), Beat(), name="mine", action=action, lockout=lockout)

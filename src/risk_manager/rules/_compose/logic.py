@@ -84,9 +84,10 @@ class Several(Made, frozen=True, kw_only=True):
             breach = replace(breach, until_ns=None)
         if self.action is None:
             return breach
-        # The targets belong to a remedy of the member's.
+        # The targets belong to a remedy of the member's, and its loss to the member's scope.
         scope = ACCOUNT if self.action is Action.FLATTEN else breach.scope
-        return replace(breach, targets=(), cancels=(), scope=scope)
+        loss = breach.loss if scope == breach.scope else None
+        return replace(breach, targets=(), cancels=(), scope=scope, loss=loss)
 
     def contradictions(self) -> tuple[Fault, ...]:
         if self.action is Action.ALERT and self.lockout is not None:
