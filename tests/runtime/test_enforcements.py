@@ -55,6 +55,12 @@ DAY_BUDGET = {"composite_enforcement": {"enabled": True, "respect_realized_limit
         ("daily_unrealized_loss", {"loss_limit": 200, "scope": "total"}, [-400], None, 4995, -250, 100),
         ("daily_unrealized_loss", {"loss_limit": 999, **DAY_BUDGET}, [-400], None, 4997, -150, 200),
         ("daily_unrealized_loss", {"loss_limit": 400}, [], None, 4990, -500, 100),
+        # Equity falls below a floor, and a profit rises above its target; at either it is not past it.
+        ("drawdown", {"max_drawdown": 2000}, [], None, 4950, 47_500, 500),
+        ("drawdown", {"max_drawdown": 2000}, [], None, 4959, 47_950, 50),
+        ("drawdown", {"max_drawdown": 2000}, [], None, 4960, 48_000, 0),
+        ("daily_realized_profit", {"target": 300}, [], None, 5007, 350, 50),
+        ("daily_realized_profit", {"target": 300}, [], None, 5006, 300, 0),
     ],
 )
 def test_tells_how_far_past_its_own_limit_it_got(

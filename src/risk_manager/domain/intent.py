@@ -114,3 +114,8 @@ class Intent(msgspec.Struct, frozen=True):
     closed_ns: int | None = None
     evidence: tuple[tuple[str, str], ...] = ()
     loss: Loss | None = None
+
+    @property
+    def is_lower_worse(self) -> bool:
+        """Whether what was measured lies below its limit, as a loss does: the lower, the further past it."""
+        return self.measured <= self.limit

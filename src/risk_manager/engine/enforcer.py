@@ -366,8 +366,8 @@ class Enforcer:
         intent, proof = work.intent, work.proof
         if is_contained(goal, intent.goal):
             goal = intent.goal
-        is_lower_worse = intent.measured <= intent.limit
-        worst = min(intent.worst, breach.measured) if is_lower_worse else max(intent.worst, breach.measured)
+        further = min if intent.is_lower_worse else max
+        worst = further(intent.worst, breach.measured)
         if not is_met(goal, self._account):
             proof = Proof()
         elif goal != intent.goal:

@@ -204,12 +204,13 @@ def call_of(action: Action) -> Call:
 
 def _ended(record: Enforcement, intent: Intent, account: AccountState) -> Enforcement:
     worst = _worst(intent, account)
+    past = intent.limit - worst if intent.is_lower_worse else worst - intent.limit
     return msgspec.structs.replace(
         record,
         time_to_flat_ms=ms_between(intent.opened_ns, intent.reached_ns),
         time_to_proof_ms=ms_between(intent.opened_ns, intent.closed_ns),
         reentries=intent.reentries,
-        overshoot=amount(max(0, abs(worst) - abs(intent.limit)), intent.unit),
+        overshoot=amount(max(0, past), intent.unit),
         verified_flat=intent.state is IntentState.VERIFIED,
     )
 
