@@ -78,6 +78,14 @@ def test_an_end_is_that_of_the_one_that_knows_the_time(
         assert (joined.set_ns, joined.until_ns) == (1, until_ns)
 
 
+@pytest.mark.parametrize(
+    ("set_ns", "until_ns", "end_ns"),
+    [(0, 0, None), (0, 7_200, None), (0, None, None), (1, 7_200, 7_200), (1, None, None)],
+)
+def test_an_end_is_known_once_the_time_is(set_ns: int, until_ns: int | None, end_ns: int | None) -> None:
+    assert msgspec.structs.replace(lockout(until_ns), set_ns=set_ns).end_ns == end_ns
+
+
 def test_allows_nothing_where_one_of_them_flattens() -> None:
     joined = lockout(10, OnLock.BLOCK_NEW, allowed=None).joined(lockout(10))
     assert joined.allowed == ()

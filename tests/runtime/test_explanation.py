@@ -141,6 +141,18 @@ def test_tells_one_that_a_restart_interrupted_from_the_decisions(tmp_path: Path)
     assert scene.log.records == ()
 
 
+@pytest.mark.parametrize("until_ns", [0, 1_800_000_000_000])
+def test_tells_no_end_of_a_lockout_from_before_the_venue_told_the_time(tmp_path: Path, until_ns: int) -> None:
+    scene = Scene()
+    scene.broken()
+    *before, opening = scene.decisions
+    (locked,) = opening.lockouts_set
+    untimed = msgspec.structs.replace(locked, set_ns=0, until_ns=until_ns)
+    scene.decisions = [*before, msgspec.structs.replace(opening, lockouts_set=(untimed,))]
+    found = scene.told(tmp_path)
+    assert [(lock.scope, lock.until) for lock in found.lockouts] == [("account", None)]
+
+
 def test_tells_one_that_is_under_way(tmp_path: Path) -> None:
     scene = Scene()
     scene.broken()

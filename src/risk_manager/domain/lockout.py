@@ -55,6 +55,11 @@ class Lockout(msgspec.Struct, frozen=True):
     intent_id: str
     allowed: tuple[Held, ...] | None = ()
 
+    @property
+    def end_ns(self) -> int | None:
+        """Venue time it ends at; None where that is not known: its condition, or the venue's first time, will tell."""
+        return self.until_ns if self.set_ns else None
+
     def joined(self, other: "Lockout") -> "Lockout":
         """The stricter of two lockouts of one key: the later end (None is latest), flatten over block_new, the less
         that is allowed.

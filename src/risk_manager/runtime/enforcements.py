@@ -61,7 +61,7 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
             limit it got before it ended, >= 0.
         reentries: how often exposure came back before the proof and was removed again.
         verified_flat: the venue's snapshots prove it.
-        has_lockout, locked_until_ns: whether the breach set a lockout, and to when (venue time; None: no set end).
+        has_lockout, locked_until_ns: whether the breach set a lockout, and to when (venue time; None: not known).
         actions: how often the venue was asked to do something.   calls: the first of them.
     """
 
@@ -245,4 +245,4 @@ def _closed_micros(intent: Intent, account: AccountState) -> int:
 
 
 def _until(lockout: Lockout | None) -> int | None:
-    return lockout.until_ns if lockout is not None else None
+    return lockout.end_ns if lockout is not None else None

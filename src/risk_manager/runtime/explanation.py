@@ -17,7 +17,7 @@ class Lock(msgspec.Struct, frozen=True):
     """A lockout the breach set.
 
     Attributes:
-        until: ISO 8601; None ends with its condition.
+        until: ISO 8601; None ends with its condition, or was set before the venue had told the time.
     """
 
     scope: str
@@ -112,4 +112,4 @@ def _cause(decision: Decision) -> str:
 
 
 def _lock(lockout: Lockout) -> Lock:
-    return Lock(str(lockout.scope), iso(lockout.until_ns) if lockout.until_ns else None)
+    return Lock(str(lockout.scope), iso(lockout.end_ns) if lockout.end_ns is not None else None)

@@ -44,14 +44,17 @@ class OrderStatusLine(msgspec.Struct, frozen=True):
 
 
 class LockoutStatus(msgspec.Struct, frozen=True):
-    """`until` is None for a lockout that only its condition ends; `remaining_s` is counted by the venue's clock."""
+    """`until` is None for a lockout that only its condition ends; `remaining_s` is counted by the venue's clock.
+
+    Until the venue has told the time neither is known, nor is `set_at`.
+    """
 
     scope: str
     rule: str
     kind: str
     reason: str
     on_lock: str
-    set_at: str
+    set_at: str | None
     until: str | None
     remaining_s: float | None
 
@@ -229,16 +232,16 @@ def _order(order: Order, contract: Contract | None) -> OrderStatusLine:
 
 
 def _lockout(lockout: Lockout, venue_ns: int) -> LockoutStatus:
-    until_ns = lockout.until_ns
+    end_ns = lockout.end_ns
     return LockoutStatus(
         scope=str(lockout.scope),
         rule=lockout.rule,
         kind=lockout.kind,
         reason=lockout.reason,
         on_lock=lockout.on_lock,
-        set_at=iso(lockout.set_ns),
-        until=iso(until_ns) if until_ns is not None else None,
-        remaining_s=max(0.0, (until_ns - venue_ns) / NS_PER_S) if until_ns is not None else None,
+        set_at=iso(lockout.set_ns) if lockout.set_ns else None,
+        until=iso(end_ns) if end_ns is not None else None,
+        remaining_s=max(0.0, (end_ns - venue_ns) / NS_PER_S) if end_ns is not None else None,
     )
 
 
