@@ -23,11 +23,30 @@ def test_covers_contracts(scope: Scope, contract: Contract, expected: bool) -> N
     assert scope.covers(contract.id, contract) is expected
 
 
-def test_covers_an_undescribed_contract_by_the_root_in_its_id() -> None:
-    assert Scope(root="MES").covers(MES.id, None)
-    assert not Scope(root="CL").covers(MES.id, None)
-    assert Scope(contract_id=CL.id).covers(CL.id, None)
-    assert ACCOUNT.covers("anything", None)
+@pytest.mark.parametrize(
+    ("scope", "contract_id", "expected"),
+    [
+        (Scope(root="ES"), "CON.F.US.EP.M25", True),  # the venue's own root
+        (Scope(root="NQ"), "CON.F.US.ENQ.M25", True),
+        (Scope(root="CL"), "CON.F.US.CLE.K25", True),
+        (Scope(root="MES"), "CON.F.US.MES.M25", True),  # spelled alike
+        (Scope(root="ZZZ"), "CON.F.US.ZZZ.M25", True),  # of a product no table knows
+        (Scope(root="ES"), "ESM5", True),
+        (Scope(root="ES"), "CON.F.US.ENQ.M25", False),
+        (Scope(root="ES"), "CON.F.US.MES.M25", False),
+        (Scope(root="MES"), "CON.F.US.EP.M25", False),
+        (Scope(root="ES"), "CON.F.US.ZZZ.M25", False),
+        (Scope(root="ES"), "anything", False),
+        (Scope(root="F"), "CON.F.US.EP.M25", False),  # no product, though a part of every id
+        (Scope(contract_id=CL.id), CL.id, True),
+        (Scope(contract_id=ES.id), ES_JUNE.id, False),
+        (ACCOUNT, "anything", True),
+    ],
+)
+def test_covers_an_undescribed_contract_by_the_product_its_id_means(
+    scope: Scope, contract_id: str, expected: bool
+) -> None:
+    assert scope.covers(contract_id, None) is expected
 
 
 def test_is_of_one_kind() -> None:

@@ -12,7 +12,7 @@ from risk_manager.domain.order import OrderStatus, Side
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.engine import Engine, EngineSettings
 from risk_manager.rules._base import Demand, LockTerms, LockUntil
-from risk_manager.testing.events import DAY_NS, DAYS, ES, HOUR_NS, MNQ, NQ, SECOND_NS, START_NS
+from risk_manager.testing.events import DAY_NS, DAYS, ES, ES_JUNE, HOUR_NS, MNQ, NQ, SECOND_NS, START_NS
 from risk_manager.testing.guarded import Guarded
 from tests.engine.switch import BLOCK_NEW, ON, RESET, UNTIL_RELEASED, Other, Switch, breach, release, turn
 
@@ -129,6 +129,20 @@ def test_closes_every_position_that_appears_without_limit() -> None:
         close = [action for action in guarded.actions if isinstance(action, ClosePosition)][-1]
         guarded.feed(ActionAccepted("1001", close.id, 0, guarded.venue.now_ns), guarded.venue.closes(ES, 5000))
         guarded.venue.wait(1)
+
+
+def test_of_a_product_closes_an_expiry_the_venue_has_not_described() -> None:
+    found = breach(scope=Scope(root="ES"))
+    lock = msgspec.structs.replace(RESET, whole_account=False)
+    guarded = Guarded(Switch(found={1: (found,)}, demand=Demand.CLOSE_POSITION, lock=lock))
+    turn(guarded, 1)
+    guarded.venue.contracts = ()
+    guarded.engine.account.contracts.pop(ES_JUNE.id)
+    guarded.engine.account.contracts.pop(NQ.id)
+    guarded.forget()
+    guarded.feed(guarded.venue.buys(ES_JUNE, 1, 5000), guarded.venue.buys(NQ, 1, 20000))
+    closes = [action for action in guarded.actions if isinstance(action, ClosePosition)]
+    assert [action.contract_id for action in closes] == [ES_JUNE.id]
 
 
 def test_opens_an_intent_for_what_appears_after_the_first_was_verified() -> None:

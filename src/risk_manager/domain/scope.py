@@ -3,6 +3,7 @@
 import msgspec
 
 from risk_manager.domain.contract import Contract
+from risk_manager.domain.products import spelled_roots
 
 
 class Scope(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -24,15 +25,15 @@ class Scope(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     def covers(self, contract_id: str, contract: Contract | None) -> bool:
         """Whether a position or order in this contract falls under the scope.
 
-        `contract` is None while the venue has not told us about it; then a product scope answers by the root
-        spelled in the id, so an unknown contract cannot slip past a block on its product.
+        `contract` is None while the venue has not told us about it; then a product scope answers by what the id may
+        mean (`EP` is the venue's ES), so an unknown contract cannot slip past a block on its product.
         """
         if self.contract_id is not None:
             return self.contract_id == contract_id
         if self.root is None:
             return True
         if contract is None:
-            return self.root in contract_id.split(".")
+            return self.root in spelled_roots(contract_id)
         return self.root == contract.root
 
     def __str__(self) -> str:

@@ -42,9 +42,10 @@ from risk_manager.domain.events import Event, FillReceived, PositionUpdated, Quo
 from risk_manager.domain.exposure import latest_first, movable_micros, notional_micros
 from risk_manager.domain.finding import AtMost, Breach, Finding, Gauge, Skipped, Unit
 from risk_manager.domain.instrument import MICROS_PER_USD
+from risk_manager.domain.products import same_product
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.rules._base import UNBOUNDED, Demand, LockTerms, Remedy, Slack, quote_missing
-from risk_manager.rules._options import ALERT_LOCKS, Fault, same_product
+from risk_manager.rules._options import ALERT_LOCKS, Fault
 
 _BASIS_POINTS = 10_000
 _STEPS = (16, 64, 256, 1024, 8192)

@@ -25,9 +25,10 @@ from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import Event, FillReceived, PositionUpdated
 from risk_manager.domain.exposure import latest_first
 from risk_manager.domain.finding import AtMost, Breach, Finding, Gauge, Skipped, Unit
+from risk_manager.domain.products import same_product, spelled_roots
 from risk_manager.domain.scope import Scope
 from risk_manager.rules._base import Demand, Remedy
-from risk_manager.rules._options import Fault, same_product, spelled_roots
+from risk_manager.rules._options import Fault
 
 UNDESCRIBED_GRACE_NS = 10_000_000_000
 """How long the venue's record of a contract may be on its way; it normally comes with the first snapshot."""

@@ -58,11 +58,12 @@ from risk_manager.domain.events import Event, FillReceived, OrderUpdated, Positi
 from risk_manager.domain.finding import AtMost, Breach, Finding, Gauge, Skipped, Unit, Warning
 from risk_manager.domain.lockout import Held, LockoutKind, OnLock
 from risk_manager.domain.order import Order, OrderStatus
+from risk_manager.domain.products import same_product, spelled_roots
 from risk_manager.domain.schedule import Schedule
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.domain.zone import DAY_S, SECOND_NS, WEEK_S, date_of_day, weekday_of
 from risk_manager.rules._base import Demand, LockTerms, Remedy
-from risk_manager.rules._options import Fault, same_product, spelled_roots
+from risk_manager.rules._options import Fault
 from risk_manager.rules._options.session import gathered_sessions
 
 OUTSIDE_SESSION = "OUTSIDE_SESSION"

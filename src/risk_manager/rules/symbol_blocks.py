@@ -35,9 +35,10 @@ from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import Event, FillReceived, OrderUpdated, PositionUpdated
 from risk_manager.domain.finding import Breach, Finding, Gauge, Release, Skipped, Unit
 from risk_manager.domain.lockout import OnLock
+from risk_manager.domain.products import same_product, spelled_roots
 from risk_manager.domain.scope import Scope
 from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy
-from risk_manager.rules._options import Fault, same_product, spelled_roots
+from risk_manager.rules._options import Fault
 
 
 class Action(StrEnum):

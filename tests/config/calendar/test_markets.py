@@ -11,8 +11,8 @@ from risk_manager.config.calendar import MarketFileInvalid, build_calendar, runn
 from risk_manager.config.calendar.holidays import usual_holidays
 from risk_manager.config.calendar.markets import DIRECTORY, MarketTables, read_market
 from risk_manager.domain.calendar import EMPTY, WARNING_NS, Calendar, Week, Window
+from risk_manager.domain.products import _VENUE_ROOTS
 from risk_manager.domain.zone import DAY_S, SECOND_NS, date_of_day, day_of_date
-from risk_manager.rules._options.products import _VENUE_ROOTS
 
 FILES = sorted(DIRECTORY.glob("cme_*.yaml"))
 GROUPS = [path.stem for path in FILES]

@@ -23,7 +23,6 @@ rules' options), `contradictions(self)` (what types cannot say), `example` (opti
 from risk_manager.rules._options.build import Option, build_rule, describe, options_of
 from risk_manager.rules._options.faults import ALERT_LOCKS, Fault, OptionsInvalid
 from risk_manager.rules._options.fields import nearest
-from risk_manager.rules._options.products import same_product, spelled_roots
 from risk_manager.rules._options.values import dollars_text
 
 __all__ = [
@@ -36,6 +35,4 @@ __all__ = [
     "dollars_text",
     "nearest",
     "options_of",
-    "same_product",
-    "spelled_roots",
 ]
