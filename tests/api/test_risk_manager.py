@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,12 +15,15 @@ from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.order import OrderType, Side
 from risk_manager.rules import DailyLossRule, MaxPositionRule, OptionsInvalid, any_of, named, options_of
+from risk_manager.runtime.enforcements import Timing
+from risk_manager.runtime.guard import Guard
 from risk_manager.runtime.risk_manager import SHORTHANDS
 from risk_manager.runtime.wiring import AccountNotFound
 from risk_manager.simulator.catalog import listed
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.records import PlaceOrder
 from risk_manager.simulator.server import SimServer
+from tests.persistence.samples import decision, lockout, release
 
 ES = listed("ES", "Z26")
 ACCOUNT = "PRAC-V2-100001-30000001"
@@ -108,6 +111,16 @@ async def test_flattens_locks_and_tells_when_a_shorthand_limit_is_reached(tmp_pa
         await until(lambda: "verified" in told)
         assert told == [("daily_realized_loss", -500_000_000), ("account", "daily_realized_loss"), "verified"]
         await rm.stop()
+
+
+async def test_tells_of_a_lock_that_takes_the_place_of_another_after_its_release() -> None:
+    rm = await RiskManager.create(account=1, rules={"max_daily_loss": -500}, username="pat", api_key="key")
+    told: list[object] = []
+    rm.on("locked")(told.append)
+    rm.on("released")(told.append)
+    ended, new, guard = release(), lockout(), cast(Guard, None)
+    rm._decided(guard, decision(1, lockouts_set=(new,), lockouts_released=(ended,)), Timing(0, 0))
+    assert told == [ended, new]
 
 
 async def test_a_lockout_is_in_force_again_after_a_restart(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import pytest
 from risk_manager.cli.decision_text import decision_lines
 from risk_manager.rules import build_rules
 from risk_manager.testing.events import ES
+from risk_manager.testing.guarded import Guarded
 from tests.engine.resting import Resting
 
 
-def lines(scene: Resting) -> list[str]:
+def lines(scene: Guarded) -> list[str]:
     """All that was said, without the day and the number."""
     said: list[dict[str, Any]] = [msgspec.to_builtins(decision) for decision in scene.decisions]
     return [" ".join(line.split()[2:]) for decision in said for line in decision_lines(decision)]
@@ -43,3 +44,14 @@ def test_a_protection_is_no_breach(scene: Resting) -> None:
     scene.passes(3)
     scene.passes(3)
     assert lines(scene)[-1] == "ENDED trade_management: EP.H25 is closed, its stop and target are gone"
+
+
+def test_a_lock_that_takes_the_place_of_another_has_the_last_word() -> None:
+    guarded = Guarded(*build_rules({"symbol_blocks": {"blocked_symbols": ["ES"]}}))
+    guarded.feed(guarded.venue.buys(ES, 1, 5800))
+    guarded.forget()
+    guarded.change_rules()
+    assert [line for line in lines(guarded) if "LOCKED" in line] == [
+        "UNLOCKED ES of symbol_blocks: rule removed",
+        "LOCKED ES by symbol_blocks until 2025-01-15 23:00:00 UTC",
+    ]

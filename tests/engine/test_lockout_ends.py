@@ -80,7 +80,10 @@ def test_a_lock_whose_rule_is_taken_away_ends_with_the_trading_day() -> None:
     guarded = conditional()
     (decision,) = guarded.change_rules(Other())
     assert [lock.until_ns for lock in decision.lockouts_set] == [DAY_END_NS]
-    assert decision.lockouts_released == ()
+    # Without the release a memory of the lock would keep the later end, which is none.
+    assert [(end.rule, end.scope, end.reason) for end in decision.lockouts_released] == [
+        ("switch", ACCOUNT, "rule removed")
+    ]
     guarded.feed(guarded.venue.buys(ES, 1, 5000))
     assert [one for one in guarded.actions if isinstance(one, ClosePosition)], "until then it is enforced"
     guarded.venue.now_ns = DAY_END_NS
@@ -94,6 +97,16 @@ def test_a_lock_whose_rule_stays_is_left_alone() -> None:
     guarded.venue.now_ns = START_NS + DAY_NS
     guarded.feed(guarded.venue.quote(ES, 5000))
     assert [lock.until_ns for lock in guarded.lockouts] == [None]
+    assert [end for decision in guarded.decisions for end in decision.lockouts_released] == []
+
+
+def test_a_lock_with_an_end_of_its_own_is_left_alone_without_its_rule() -> None:
+    guarded = Guarded(Switch(found=FOUND, demand=Demand.FLATTEN, lock=UNTIL_RELEASED), Other())
+    turn(guarded, 1)
+    guarded.forget()
+    guarded.change_rules(Other())
+    assert named(guarded) == [60]
+    assert [end for decision in guarded.decisions for end in decision.lockouts_released] == []
 
 
 def test_a_rule_that_comes_back_before_takes_its_lock_over_again() -> None:

@@ -12,8 +12,11 @@ from risk_manager.domain.events import Outcome
 from risk_manager.domain.lockout import LockoutKind, OnLock
 from risk_manager.domain.order import Side
 from risk_manager.domain.scope import Scope
+from risk_manager.persistence.latch import FileLatch
 from risk_manager.persistence.sqlite_journal import SqliteJournal
+from risk_manager.ports.latch import Latched
 from risk_manager.rules import build_rules
+from risk_manager.runtime.recovery import recovered
 from risk_manager.testing.events import CL, ES, MES, MNQ, Scenario, micros
 from risk_manager.testing.guarded import Guarded
 from risk_manager.testing.ports import settled
@@ -152,6 +155,37 @@ def test_no_switch_ends_a_lock() -> None:
     guarded.forget()
     guarded.feed(guarded.venue.snapshot(), guarded.venue.buys(ES, 1, 5800))
     assert closed(guarded) == {ES.id}
+
+
+@pytest.mark.parametrize("latched_at", [0, 1])
+async def test_a_lock_without_its_rule_ends_though_the_guard_is_off_at_the_reset(
+    tmp_path: Path, latched_at: int
+) -> None:
+    """Its end was journaled beside the old one, which was none and won: each start gave it the next day's end."""
+    guarded = Guarded(*rules(auth_loss_guard={}))
+    guarded.venue.can_trade = False
+    guarded.feed(guarded.venue.account())
+    held = [guarded.lockouts]
+    guarded.venue.can_trade = True
+    guarded.change_rules()
+    held.append(guarded.lockouts)
+    assert [(lock.rule, lock.until_ns is None) for (lock,) in held] == [
+        ("auth_loss_guard", True),
+        ("auth_loss_guard", False),
+    ]
+    journal, latch = await SqliteJournal.open(tmp_path), FileLatch(tmp_path)
+    for each in guarded.decisions:
+        await journal.commit(each)
+    locking = next(each.sequence for each in guarded.decisions if each.lockouts_set)
+    latched = [Latched(locking, held[0]), Latched(guarded.engine.sequence, held[1])]
+    await latch.write("1001", latched[latched_at])
+    guarded.engine, _ = await recovered(guarded.settings, journal, latch)
+    assert (guarded.lockouts, await latch.read("1001")) == (held[1], latched[1])
+    await journal.close()
+    latch.close()
+    guarded.venue.wait(24 * 3600)
+    guarded.feed(guarded.venue.snapshot())
+    assert guarded.lockouts == ()
 
 
 # -- the ledger --------------------------------------------------------------------------------------------------------

@@ -274,7 +274,7 @@ class Checks:
             self._check_release(locks.pop((release.scope, release.rule), None), release.reason)
         for lockout in decision.lockouts_set:
             key = lockout.scope, lockout.rule
-            if not _is_as_strict(lockout, locks.get(key)) and not self._is_disowned(lockout):
+            if not _is_as_strict(lockout, locks.get(key)):
                 self.fail("I1", f"{locks[key]} became {lockout}")
             self._check_end(account, lockout)
             locks[key] = lockout
@@ -307,6 +307,8 @@ class Checks:
         return next((guard for guard in guards if guard.account_id == str(account)), None)
 
     def _check_release(self, lockout: Lockout | None, reason: str) -> None:
+        if lockout is not None and reason == "rule removed" and not self._is_disowned(lockout):
+            self.fail("I1", f"{lockout} still has its rule")
         if lockout is None or reason != "expired":
             return
         if lockout.until_ns is None or (self._now_ns() < lockout.until_ns - EARLY_NS and lockout.set_ns):

@@ -19,10 +19,10 @@ def decision_lines(decision: dict[str, Any]) -> Iterator[str]:
     head = f"{decision['trading_day']} #{decision['sequence']:<5}"
     for finding in decision.get("findings", ()):
         yield f"{head} {_finding(finding)}"
-    for lockout in decision.get("lockouts_set", ()):
-        yield f"{head} LOCKED   {_scope(lockout['scope'])} by {lockout['rule']} until {_instant(lockout['until_ns'])}"
     for release in decision.get("lockouts_released", ()):
         yield f"{head} UNLOCKED {_scope(release['scope'])} of {release['rule']}: {release['reason']}"
+    for lockout in decision.get("lockouts_set", ()):
+        yield f"{head} LOCKED   {_scope(lockout['scope'])} by {lockout['rule']} until {_instant(lockout['until_ns'])}"
     for action in decision.get("actions", ()):
         if action["type"] in _VERBS:
             yield f"{head} SEND     {_action(action)}"

@@ -15,6 +15,7 @@ class Decision(msgspec.Struct, frozen=True, omit_defaults=True):
     Attributes:
         sequence: counts the decisions of an account that say something, without gaps; 0 on the empty decision.
         cause: the event; None on the empty decision.
+        lockouts_set, lockouts_released: the releases come first; what is set in the same step stays.
         intents: every intent opened or changed in this step, in its new state.
         actions: what to send to the venue now, in order; those of one contract in this order, others in parallel.
         skipped: rules that could not be evaluated, reported when that changes.

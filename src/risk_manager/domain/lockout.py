@@ -85,7 +85,10 @@ def _both(one: tuple[Held, ...] | None, other: tuple[Held, ...] | None) -> tuple
 
 
 class LockoutRelease(msgspec.Struct, frozen=True, gc=False):
-    """The end of a lockout: which, when (venue time), and why (`expired`, or the rule's own reason)."""
+    """The end of a lockout: which, when (venue time), and why (`expired`, `rule removed`, or the rule's own reason).
+
+    What is set under the same key in the same step takes its place.
+    """
 
     scope: Scope
     rule: str

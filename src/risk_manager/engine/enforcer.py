@@ -169,13 +169,15 @@ class Enforcer:
     def disown(self, step: Step, rules: Container[str]) -> None:
         """Give an end to the lockouts that wait for a rule which is not among those in force: nobody else would.
 
-        Taking a rule away is a loosening, and loosening waits for the next trading day (design law 12).
+        Taking a rule away is a loosening, and loosening waits for the next trading day (design law 12). It is told as a
+        release with a lockout set in its place: of two ends a memory keeps the later, and None is the latest.
         """
         for held in self._account.lockouts:
             if held.until_ns is None and held.kind is not LockoutKind.MANUAL and held.rule not in rules:
+                now_ns = self._account.now_ns
+                step.lockouts_released.append(LockoutRelease(held.scope, held.rule, now_ns, "rule removed"))
                 # An end is relative while `set_ns` is 0; this one is not.
-                set_ns = held.set_ns or self._account.now_ns
-                self._put(step, replace(held, set_ns=set_ns, until_ns=reset_ns(self._account)))
+                self._put(step, replace(held, set_ns=held.set_ns or now_ns, until_ns=reset_ns(self._account)))
 
     def learned(self, step: Step, outcome: Outcome) -> None:
         action = self._in_flight.learned(outcome)

@@ -263,10 +263,10 @@ class RiskManager:
                 self._tell("breach", finding)
             elif isinstance(finding, Warning):
                 self._tell("warning", finding)
-        for lockout in decision.lockouts_set:
-            self._tell("locked", lockout)
         for release in decision.lockouts_released:
             self._tell("released", release)
+        for lockout in decision.lockouts_set:
+            self._tell("locked", lockout)
         for intent in decision.intents:
             if intent.state is IntentState.VERIFIED:
                 self._tell("verified", intent)
