@@ -11,7 +11,10 @@ from risk_manager.persistence.anchor import anchor_of
 from risk_manager.persistence.seals import load_key
 from risk_manager.persistence.store import Store
 from risk_manager.persistence.verification import verify
+from risk_manager.ports.journal import Record
 from tests.persistence.samples import ACCOUNT_ID, chain_link, decision, fill, intent, lockout
+
+TABLES = ("intents", "fills", "enforcements")
 
 
 def days_of(store: Store) -> list[str]:
@@ -86,6 +89,31 @@ def test_what_is_still_in_force_stays_however_old(tmp_path: Path) -> None:
     assert found.open_intents == (opened,)
     assert store.connect().execute("SELECT count(*) FROM fills").fetchone() == (0,)
     assert store.connect().execute("SELECT id FROM intents").fetchall() == [("a",)]
+    store.finish()
+    assert verify(tmp_path).is_sound
+
+
+@pytest.mark.parametrize(
+    ("newest", "is_kept"),
+    [("2026-03-02", True), ("2027-04-06", True), ("2027-04-07", False)],  # received on 2026-03-02, 400 days before
+)
+def test_what_came_before_the_venue_told_the_time_is_as_old_as_its_receipt(
+    tmp_path: Path, newest: str, is_kept: bool
+) -> None:
+    """Its trading day is the first of the table, decades ago."""
+    store = Store(tmp_path, wait_ms=0)
+    untold = msgspec.structs.replace(intent("a"), trading_day="2007-01-01")
+    ended = msgspec.structs.replace(untold, state=IntentState.VERIFIED)
+    store.commit(msgspec.structs.replace(decision(1, intents=(untold,)), trading_day="2007-01-01"))
+    store.commit(msgspec.structs.replace(decision(2, intents=(ended,)), trading_day="2007-01-01"))
+    store.save(ACCOUNT_ID, "2007-01-01", (fill("1"),), b"", ())
+    store.remember((Record("a", ACCOUNT_ID, "2007-01-01", b"{}"),))
+    store.commit(msgspec.structs.replace(decision(3), trading_day=newest))
+    store.tidy()
+    left = [1, 2, 3] if is_kept else [3]
+    assert [made.sequence for made in store.decisions(ACCOUNT_ID, 0, 9)] == left
+    kept = {table: store.connect().execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES}
+    assert kept == {"intents": is_kept, "fills": is_kept, "enforcements": is_kept}
     store.finish()
     assert verify(tmp_path).is_sound
 

@@ -1,4 +1,8 @@
-"""How long a journal remembers: what is older is taken away from its beginning, a little at a time."""
+"""How long a journal remembers: what is older is taken away from its beginning, a little at a time.
+
+Before the venue has told the time, a decision carries the first trading day of the table, which is decades ago. Where
+the cause has no venue time it is too old only if it was received that long ago as well; what it opened stays with it.
+"""
 
 import sqlite3
 from datetime import UTC, date, datetime, timedelta
@@ -12,11 +16,19 @@ _AT_ONCE = 200
 _NS_PER_S = 1_000_000_000
 
 _NEWEST_DAY = "SELECT trading_day FROM decisions ORDER BY rowid DESC LIMIT 1"
-_OLDEST = "SELECT rowid, trading_day, seal FROM decisions ORDER BY rowid LIMIT ?"
+_OLDEST = "SELECT rowid, trading_day, at_ns, received_ns, seal FROM decisions ORDER BY rowid LIMIT ?"
 _OLD_ROWS = (
-    "DELETE FROM intents WHERE trading_day < :day AND state <> 'open'",
-    "DELETE FROM fills WHERE trading_day < :day",
-    "DELETE FROM enforcements WHERE trading_day < :day",
+    """
+    DELETE FROM intents WHERE trading_day < :day AND state <> 'open' AND NOT EXISTS (
+        SELECT 1 FROM decisions WHERE account_id = intents.account_id AND sequence = intents.sequence
+    )
+    """,
+    "DELETE FROM fills WHERE trading_day < :day AND at_ns < :began_ns",
+    """
+    DELETE FROM enforcements WHERE trading_day < :day AND NOT EXISTS (
+        SELECT 1 FROM intents WHERE account_id = enforcements.account_id AND id = enforcements.id
+    )
+    """,
     "DELETE FROM gaps WHERE ended_ns < :began_ns",
 )
 
@@ -36,18 +48,18 @@ def trim(connection: sqlite3.Connection, seals: Seals, newest: str) -> bool:
         cutoff = date.fromisoformat(newest) - timedelta(days=KEEP_DAYS)
     except (ValueError, OverflowError):
         return True
+    began_ns = int(datetime(cutoff.year, cutoff.month, cutoff.day, tzinfo=UTC).timestamp()) * _NS_PER_S
     old = []
-    for row in connection.execute(_OLDEST, (_AT_ONCE,)):
-        if row[1] >= cutoff.isoformat():
+    for position, day, at_ns, received_ns, seal in connection.execute(_OLDEST, (_AT_ONCE,)):
+        if day >= cutoff.isoformat() or (at_ns == 0 and received_ns >= began_ns):
             break
-        old.append(row)
+        old.append((position, seal))
     if old:
-        position, _, seal = old[-1]
+        position, seal = old[-1]
         connection.execute("DELETE FROM decisions WHERE rowid <= ?", (position,))
         seals.begins_after(position, seal)
     if len(old) == _AT_ONCE:
         return False
-    began_ns = int(datetime(cutoff.year, cutoff.month, cutoff.day, tzinfo=UTC).timestamp()) * _NS_PER_S
     for statement in _OLD_ROWS:
         connection.execute(statement, {"day": cutoff.isoformat(), "began_ns": began_ns})
     return True
