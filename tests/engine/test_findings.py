@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import msgspec
 import pytest
 
 from risk_manager.domain.actions import CancelOrder, ClosePosition, ReducePosition, TakeSnapshot
@@ -127,6 +128,44 @@ def test_stays_quiet_in_observe_mode_with_intents_from_before() -> None:
     guarded.forget()
     guarded.feed(guarded.venue.timer(30), guarded.venue.timer(30))
     assert _mutations(guarded) == []
+
+
+def test_drops_what_was_under_way_when_the_account_is_only_observed() -> None:
+    guarded = Guarded(Switch(found=ON, lock=RESET))
+    guarded.feed(guarded.venue.buys(ES, 1, 5000))
+    turn(guarded, 1)
+    (intent,) = guarded.engine.enforcer.open_intents
+    guarded.settings = msgspec.structs.replace(guarded.settings, mode=Mode.OBSERVE)
+    guarded.engine = Engine.restore(
+        guarded.settings,
+        guarded.engine.snapshot(),
+        sequence=guarded.engine.sequence,
+        lockouts=guarded.lockouts,
+        intents=(intent,),
+    )
+    guarded.forget()
+    for _ in range(3):
+        guarded.feed(guarded.venue.timer(2), guarded.venue.snapshot())
+    guarded.feed(guarded.venue.closes(ES, 5000))  # by the trader: the guard has no part in it
+    for _ in range(3):
+        guarded.feed(guarded.venue.timer(2), guarded.venue.snapshot())
+    assert [(each.id, each.state) for decision in guarded.decisions for each in decision.intents] == [
+        (intent.id, IntentState.DROPPED)
+    ]
+    assert guarded.findings == [
+        Warning(
+            "switch",
+            "ENFORCEMENT_DROPPED",
+            -5,
+            -3,
+            Unit.MICROS,
+            ACCOUNT,
+            (("intent", intent.id), ("code", "LIMIT")),
+        )
+    ]
+    assert guarded.engine.enforcer.open_intents == ()
+    assert _mutations(guarded) == []
+    assert [lock.rule for lock in guarded.lockouts] == ["switch"]
 
 
 def test_flattens_for_an_operator() -> None:

@@ -12,7 +12,7 @@ from risk_manager.domain.events import ConnectionChanged, Link, OperatorCommand,
 from risk_manager.domain.finding import Protect
 from risk_manager.domain.intent import IntentState, Protected
 from risk_manager.domain.order import Order, OrderStatus, OrderType, Side
-from risk_manager.engine import Engine
+from risk_manager.engine import Engine, Mode
 from risk_manager.engine.slot import RULE_FAILED
 from risk_manager.rules import build_rules
 from risk_manager.testing.events import ES, SECOND_NS
@@ -490,6 +490,67 @@ def test_protection_never_adds_exposure_and_ends_with_the_position(
         resting.passes(1)
     assert resting.own() == []
     assert resting.protections == []
+
+
+# -- observed after it was enforced -----------------------------------------------------------------------------
+
+
+def observed(resting: Resting) -> None:
+    """Start again in mode observe, as from the journal."""
+    resting.settings = replace(resting.settings, mode=Mode.OBSERVE)
+    resting.engine = Engine.restore(
+        resting.settings,
+        resting.engine.snapshot(),
+        sequence=resting.engine.sequence,
+        lockouts=(),
+        intents=tuple(resting.protections),
+    )
+    resting.forget()
+    venue = resting.venue
+    resting.feed(ConnectionChanged("1001", Link.REST, False, "starting", 0, venue.now_ns + 1), venue.snapshot())
+    resting.passes(3)
+
+
+def test_its_own_orders_go_with_their_position_though_the_account_is_only_observed() -> None:
+    resting = scene(TRAIL)
+    resting.long(2)
+    resting.passes(2)
+    observed(resting)
+    assert (resting.sent, [each.code for each in resting.warnings]) == ([], ["PROTECTION_FROZEN"])
+    resting.feed(resting.venue.closes(ES, 5801))
+    for _ in range(3):
+        resting.passes(3)
+    assert (resting.sent_kinds(), resting.own()) == (["CancelOrder", "CancelOrder"], [])
+    assert resting.protections == []
+    states = [intent.state for decision in resting.decisions for intent in decision.intents]
+    assert states[-1] is IntentState.VERIFIED
+
+
+def test_its_own_orders_never_become_larger_than_the_position_though_the_account_is_only_observed() -> None:
+    resting = scene()
+    resting.long(3)
+    observed(resting)
+    resting.feed(resting.venue.sells(ES, 2, 5801))
+    resting.passes(3)
+    assert (resting.sent_kinds(), resting.own()) == (["ModifyOrder"], [("stop", 1, 5790)])
+    resting.feed(resting.venue.sells(ES, 2, 5801))  # short now: the stop would add to it
+    resting.passes(3)
+    assert (resting.sent_kinds(), resting.own()) == (["ModifyOrder", "CancelOrder"], [])
+
+
+def test_nothing_is_placed_or_moved_where_the_account_is_only_observed() -> None:
+    resting = scene(TRAIL)
+    resting.long(1)
+    resting.passes(2)
+    before = resting.own()
+    observed(resting)
+    for price in (5803, 5810, 5820):
+        resting.trades_at(price)
+    resting.feed(resting.venue.buys(ES, 1, 5820))
+    resting.passes(3)
+    assert (resting.sent, resting.own()) == ([], before)
+    observed(resting)
+    assert (resting.sent, resting.warnings) == ([], []), "said once for a position"
 
 
 def test_the_goal_is_journaled_with_its_kind() -> None:

@@ -170,6 +170,17 @@ def test_tells_what_would_have_been_done_where_the_guard_only_observes(tmp_path:
     assert "only observes" in lines(found)[-1]
 
 
+def test_tells_what_was_left_undone_when_the_account_was_only_observed_from_then_on(tmp_path: Path) -> None:
+    scene = Scene()
+    scene.broken()
+    scene.settings = msgspec.structs.replace(scene.settings, mode=Mode.OBSERVE)
+    scene.restart()
+    scene.step(scene.venue.timer(1))
+    found = scene.told(tmp_path)
+    assert (found.state, found.actions, found.flat_ms, found.proven_ms) == ("dropped", 1, None, None)
+    assert lines(found)[-1].startswith("It was left at that")
+
+
 def test_knows_nothing_of_an_id_that_is_none(tmp_path: Path) -> None:
     store = Store(tmp_path, wait_ms=0)
     for unknown in ("", "1", "-", "1001-1-1", "a-b-c", "'; DROP TABLE decisions"):

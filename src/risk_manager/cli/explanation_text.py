@@ -56,6 +56,9 @@ def explanation_lines(found: dict[str, Any]) -> Iterator[str]:
         yield "    The guard only observes this account: it recorded this and sent nothing."
         return
     yield from _asked(found)
+    if found["state"] == "dropped":
+        yield "It was left at that, and nothing is proven: since then the guard only observes this account."
+        return
     yield from _ended(found)
 
 

@@ -75,11 +75,15 @@ Goal = Flat | Closed | SizesAtMost | NoOpeningOrders | OrdersGone | Protected
 
 
 class IntentState(StrEnum):
-    """OPEN is being worked on; VERIFIED is proven by venue snapshots; OBSERVED was only recorded (mode `observe`)."""
+    """OPEN is being worked on; VERIFIED is proven by venue snapshots; OBSERVED was only recorded (mode `observe`).
+
+    DROPPED was under way when the account was put into that mode: nothing more is done for it, and nothing is proven.
+    """
 
     OPEN = "open"
     VERIFIED = "verified"
     OBSERVED = "observed"
+    DROPPED = "dropped"
 
 
 class Intent(msgspec.Struct, frozen=True):

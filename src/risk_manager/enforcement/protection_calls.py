@@ -276,10 +276,13 @@ def plan_protection(
     calls: ProtectionCalls,
     ids: ActionIds,
     now_ns: int,
+    *,
+    is_observing: bool = False,
 ) -> Plan:
     """The next protective actions, noted as sent.
 
-    A contract that is being closed or reduced, or whose orders are being cancelled, gets none.
+    A contract that is being closed or reduced, or whose orders are being cancelled, gets none. Where the account is
+    only observed, an order is made smaller before it could turn the position round, and nothing else is done.
     """
     ending = {*merged.sizes, *(order.contract_id for order, _ in merged.cancels.values())}
     changes = []
@@ -289,7 +292,7 @@ def plan_protection(
         if goal.contract_id in account.holdings:
             calls.covered(goal.contract_id, coverage(goal, account.orders), now_ns)
         change = next_change(goal, account) if goal.contract_id not in ending else None
-        if change is not None:
+        if change is not None and (change.is_urgent or not is_observing):
             changes.append((intent_id, goal, change))
     calls.tidy(account, {goal.contract_id for _, goal, _ in changes}, now_ns)
     actions: list[Protecting] = []

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from risk_manager.domain.actions import ClosePosition, ReducePosition, TakeSnapshot
 from risk_manager.domain.events import Outcome, SnapshotTaken
-from risk_manager.domain.finding import Breach, Protect, Unit
+from risk_manager.domain.finding import Breach, Protect, Unit, Warning
 from risk_manager.domain.intent import Flat, Goal, Intent, IntentState, Protected, SizesAtMost
 from risk_manager.domain.lockout import Lockout, LockoutKind, LockoutRelease, OnLock
 from risk_manager.domain.order import Order
@@ -36,6 +36,9 @@ from risk_manager.rules._base import Remedy
 
 BURST_NS = 1_000_000_000
 """How long a lockout waits at most for the account to settle before it takes what is held for what may stay."""
+
+DROPPED = "ENFORCEMENT_DROPPED"
+"""Code of the warning that an enforcement under way has ended without its goal: the account is only observed now."""
 
 UNDER_LOCKOUT = "UNDER_LOCKOUT"
 """Code of an intent that removes exposure taken while a lockout was active."""
@@ -230,6 +233,8 @@ class Enforcer:
     def act(self, step: Step, now_ns: int) -> None:
         """Bring every goal forward: open what lockouts demand, look at what is reached, plan, ask for proof."""
         self.wake_ns = None
+        if self._is_observing:
+            self._drop(step)
         if self._account.lockouts:
             self._uphold_lockouts(step)
         if not self._is_observing:
@@ -242,15 +247,31 @@ class Enforcer:
             return
         for key, work in self._open.items() if not self._is_unread else ():
             self._open[key] = self._looked(work, now_ns)
-        if not self._is_observing:
-            planned = plan(self._demands(), self._account, self._in_flight, step.action_ids, now_ns)
-            for action in planned.actions:
-                if isinstance(action, ClosePosition | ReducePosition):
-                    self._account.closes(action)
-            step.actions.extend(planned.actions)
-            self._wake(planned.wake_ns)
-            self._wake(self.protector.act(step, self._demands(), now_ns))
+        planned = plan(self._demands(), self._account, self._in_flight, step.action_ids, now_ns)
+        for action in planned.actions:
+            if isinstance(action, ClosePosition | ReducePosition):
+                self._account.closes(action)
+        step.actions.extend(planned.actions)
+        self._wake(planned.wake_ns)
+        self._wake(self.protector.act(step, self._demands(), now_ns, is_observing=self._is_observing))
         self._ask_for_snapshot(step, now_ns)
+
+    def _drop(self, step: Step) -> None:
+        """End what was under way before the account was only observed, but for the guard's own stops and targets.
+
+        Those are what the guard itself put there: a stop that outlives its position opens the next one.
+        """
+        for key, work in list(self._open.items()):
+            intent = work.intent
+            if isinstance(intent.goal, Protected):
+                continue
+            del self._open[key]
+            step.intents[intent.id] = replace(intent, state=IntentState.DROPPED)
+            evidence = (("intent", intent.id), ("code", intent.code))
+            step.findings.append(
+                Warning(intent.rule, DROPPED, intent.measured, intent.limit, intent.unit, intent.scope, evidence)
+            )
+        self.protector.freeze(step)
 
     def _demands(self) -> list[tuple[str, Goal]]:
         """(intent id, goal) of what is being worked on, oldest first."""

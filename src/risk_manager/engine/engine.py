@@ -38,7 +38,11 @@ from risk_manager.rules._base import Rule
 
 
 class Mode(StrEnum):
-    """ENFORCE acts; OBSERVE decides and records everything and sends nothing."""
+    """ENFORCE acts; OBSERVE decides and records everything and sends nothing.
+
+    With one exception: stops and targets the guard placed before are cancelled, or made smaller, as their position
+    goes. Left behind, they would open another.
+    """
 
     ENFORCE = "enforce"
     OBSERVE = "observe"

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 from msgspec.structs import replace
 
-from risk_manager.domain.finding import Breach, Protect, Unit
+from risk_manager.domain.finding import Breach, Protect, Unit, Warning
 from risk_manager.domain.intent import Goal, Intent, Protected
 from risk_manager.domain.scope import Scope
 from risk_manager.enforcement.lattice import is_met, merge
@@ -22,6 +22,9 @@ from risk_manager.engine.step import Step
 
 PROTECTION = "PROTECTION"
 """Code of an intent that keeps a position's stop and target at the venue."""
+
+FROZEN = "PROTECTION_FROZEN"
+"""Code of the warning that nobody moves a position's stop and target any more: the account is only observed now."""
 
 ORPHANS = "orphans"
 """Stands for the rule where an order of the guard's own is found without a position and without an intent."""
@@ -79,12 +82,34 @@ class Protector:
             if self._of(order.contract_id) is None:
                 self._open(step, Protect(ORPHANS, order.contract_id, "", order.side.sign, None, None, 0))
 
-    def act(self, step: Step, demands: list[tuple[str, Goal]], now_ns: int) -> int | None:
-        """Bring stops and targets forward; what else is demanded goes before. When (local time) to be asked again."""
+    def freeze(self, step: Step) -> None:
+        """Say, once for each position, that the stop and target it has of the guard's stay where they are."""
+        for work in self.works:
+            intent = work.intent
+            assert isinstance(intent.goal, Protected), intent
+            contract_id, position_id = intent.goal.contract_id, intent.goal.position_id
+            holding = self._account.holdings.get(contract_id)
+            is_its = holding is not None and position_id in ("", holding.position_id)
+            if is_its and self._is_new(contract_id, position_id):
+                self.memory.observed[contract_id] = position_id
+                evidence = (("intent", intent.id),)
+                step.findings.append(
+                    Warning(intent.rule, FROZEN, intent.measured, intent.limit, intent.unit, intent.scope, evidence)
+                )
+
+    def act(
+        self, step: Step, demands: list[tuple[str, Goal]], now_ns: int, *, is_observing: bool = False
+    ) -> int | None:
+        """Bring stops and targets forward; what else is demanded goes before. When (local time) to be asked again.
+
+        Where the account is only observed nothing is placed and nothing moved, only made smaller.
+        """
         if not self.calls and not self.works:
             return None
         merged = merge(demands, self._account)
-        planned = plan_protection(demands, merged, self._account, self.calls, step.action_ids, now_ns)
+        planned = plan_protection(
+            demands, merged, self._account, self.calls, step.action_ids, now_ns, is_observing=is_observing
+        )
         step.actions.extend(planned.actions)
         return planned.wake_ns
 
@@ -107,10 +132,16 @@ class Protector:
         self._intents.works[intent.rule, intent.code, intent.scope] = OpenIntent(intent)
 
     def _observe(self, step: Step, wish: Protect) -> None:
-        known = self.memory.observed.get(wish.contract_id)
-        if known is None or (known and wish.position_id and wish.position_id != known):
+        self.freeze(step)
+        if self._is_new(wish.contract_id, wish.position_id):
             self._open(step, wish)
+        known = self.memory.observed.get(wish.contract_id)
         self.memory.observed[wish.contract_id] = wish.position_id or known or ""
+
+    def _is_new(self, contract_id: str, position_id: str) -> bool:
+        """Whether nothing has been said in observe mode about this position yet; an empty id may be any."""
+        known = self.memory.observed.get(contract_id)
+        return known is None or bool(known and position_id and position_id != known)
 
     def _open(self, step: Step, wish: Protect) -> None:
         step.findings.append(wish)

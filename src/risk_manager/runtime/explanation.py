@@ -28,7 +28,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """An enforcement as it can be told to whoever was not there.
 
     Attributes:
-        state: `open`, `verified` (the venue's snapshots prove it) or `observed` (only recorded).
+        state: `open`, `verified` (the venue's snapshots prove it), `observed` (only recorded) or `dropped` (left undone
+            when the account was put into mode `observe`).
         cause: what the event that showed the breach was.   breach_time: by the venue's clock, ISO 8601.
         measured, limit, worst, overshoot: USD for money limits; overshoot is how far past the limit it got before it
             ended, >= 0; None if not recorded.

@@ -107,7 +107,8 @@ class RiskManager:
                 user must have exactly one active account, for the wrong one must never be guarded.
             enable_ai, ai_config: taken and answered with a warning: `rm.ai.is_available` is False in this version.
             username, api_key: None reads PROJECT_X_USERNAME and PROJECT_X_API_KEY.
-            observe: decide and record everything, send nothing.
+            observe: decide and record everything, send nothing but what removes the guard's own stops and targets with
+                their position, where it had enforced before.
             api_port: serve the local API there, so that `risk-manager trader` works; None serves none.
 
         Raises:
