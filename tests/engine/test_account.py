@@ -46,6 +46,10 @@ def _order(guarded: Guarded, status: OrderStatus, updated_ns: int, filled: int =
         # REST rounds to a microsecond: within it the newcomer is not older
         ([(OrderStatus.WORKING, 20_900, 0), (OrderStatus.UNKNOWN, 20_000, 0)], OrderStatus.UNKNOWN, 0),
         ([(OrderStatus.WORKING, 21_001, 0), (OrderStatus.UNKNOWN, 20_000, 0)], OrderStatus.WORKING, 0),
+        # no time that could be read: what is told later is later, unless less of it were filled
+        ([(OrderStatus.WORKING, 20_000, 1), (OrderStatus.UNKNOWN, -START_NS, 1)], OrderStatus.UNKNOWN, 1),
+        ([(OrderStatus.WORKING, 20_000, 1), (OrderStatus.UNKNOWN, -START_NS, 0)], OrderStatus.WORKING, 1),
+        ([(OrderStatus.UNKNOWN, -START_NS, 0), (OrderStatus.WORKING, 20_000, 0)], OrderStatus.WORKING, 0),
     ],
 )
 def test_ranks_the_states_of_an_order(

@@ -11,7 +11,7 @@ class Position(msgspec.Struct, frozen=True, gc=False):
         cost_micros: what the position cost: average price x net contracts, in 1e-6 USD, signed like net_contracts.
             None while the contract's tick value is unknown. Profit is mark value minus this (see `value_micros`).
         id: the venue's id; a new one each time the contract is opened from flat.
-        opened_ns: the venue's creation time.
+        opened_ns: the venue's creation time; 0 where it cannot be read.
     """
 
     contract_id: str

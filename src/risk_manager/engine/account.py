@@ -515,7 +515,11 @@ def _completed(known: Fill, again: Fill, *, is_later: bool, is_listed: bool) -> 
 
 
 def _is_outdated(order: Order, known: Order) -> bool:
-    """Whether `order` describes a state before `known`; at one instant the state with more filled is the later one."""
-    if abs(order.updated_ns - known.updated_ns) <= ORDER_TIME_STEP_NS:
+    """Whether `order` describes a state before `known`; at one instant the state with more filled is the later one.
+
+    One whose time could not be read is taken for the later one as well, unless less of it is filled: where only
+    snapshots show an order, it would never change otherwise.
+    """
+    if order.updated_ns == 0 or abs(order.updated_ns - known.updated_ns) <= ORDER_TIME_STEP_NS:
         return order.filled < known.filled
     return order.updated_ns < known.updated_ns

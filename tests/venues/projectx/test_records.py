@@ -195,6 +195,52 @@ def test_delivers_an_order_without_a_price_that_is_off_the_grid(reader: Reader, 
     assert problems.counts["off_grid_price"] == 1
 
 
+@pytest.mark.parametrize("stamp", ["0001-01-01T00:00:00+00:00", "0001-01-01T00:00:00", "yesterday", "", 5, {}, True])
+def test_an_order_or_position_may_lack_a_stamp_that_can_be_read(
+    reader: Reader, problems: Problems, stamp: object
+) -> None:
+    order = reader.order(one(ORDER, creationTimestamp=stamp, updateTimestamp=stamp), MNQ)
+    assert (order.id, order.created_ns, order.updated_ns) == ("3425270858", 0, 0)
+    position = reader.position(one(POSITION, type=1, size=2, creationTimestamp=stamp), MNQ)
+    assert (position.net_contracts, position.opened_ns) == (2, 0)
+    assert problems.counts["unreadable_member"] == 3
+    # A fill of no known day would count for none.
+    with pytest.raises(BadRecord):
+        reader.fill(one(FILL, creationTimestamp=stamp), MNQ)
+
+
+@pytest.mark.parametrize("stamp", [None, ...])
+def test_an_order_that_was_never_changed_is_as_old_as_its_creation(reader: Reader, stamp: Any) -> None:
+    order = reader.order(one(ORDER, updateTimestamp=stamp), MNQ)
+    assert order.updated_ns == order.created_ns == AFTER_20_49_25 + 393_833_300
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "noted"),
+    [
+        ({"parentOrderId": 0}, {"parent_id": None}, 0),
+        ({"parentOrderId": "0"}, {"parent_id": None}, 0),
+        ({"parentOrderId": 1}, {"parent_id": "1"}, 0),
+        ({"parentOrderId": -1}, {"parent_id": None}, 1),
+        ({"parentOrderId": "none"}, {"parent_id": None}, 1),
+        ({"linkedOrderId": 0}, {"parent_id": None}, 0),
+        ({"limitPrice": "x", "stopPrice": 100.25}, {"limit_ticks": None, "stop_ticks": 401}, 1),
+        ({"limitPrice": 100.25, "stopPrice": {}}, {"limit_ticks": 401, "stop_ticks": None}, 1),
+        ({"stopPrice": 1e13}, {"stop_ticks": None}, 1),
+        ({"customTag": "t" * 500}, {"tag": "t" * 500}, 0),
+        # What a close of the guard's own becomes bears no mark: an order must not pass for that one.
+        ({"customTag": "t" * 501}, {"tag": "?"}, 1),
+        ({"customTag": 7}, {"tag": "?"}, 1),
+    ],
+)
+def test_delivers_an_order_without_what_it_can_do_without(
+    reader: Reader, problems: Problems, changes: dict[str, Any], expected: dict[str, Any], noted: int
+) -> None:
+    order = reader.order(one(ORDER, **changes), MNQ)
+    assert {key: getattr(order, key) for key in expected} == expected
+    assert (order.size, problems.counts["unreadable_member"]) == (1, noted)
+
+
 def test_counts_an_unknown_member_once(reader: Reader, problems: Problems) -> None:
     for _ in range(3):
         reader.order(one(ORDER, timeInForce=1), MNQ)

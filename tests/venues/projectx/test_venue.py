@@ -392,6 +392,30 @@ async def test_unknown_is_never_empty(answer: Answer) -> None:
     assert taken.orders == ()
 
 
+@pytest.mark.parametrize(
+    ("changes", "is_read"),
+    [
+        ({"parentOrderId": 0}, True),
+        ({"updateTimestamp": "0001-01-01T00:00:00+00:00"}, True),
+        ({"stopPrice": "none"}, True),
+        ({"customTag": "t" * 501}, True),
+        ({"id": 0}, False),
+        ({"contractId": None}, False),
+        ({"side": 2}, False),
+        ({"size": 0}, False),
+        ({"fillVolume": -1}, False),
+        ({"accountId": 20000002}, False),
+    ],
+)
+async def test_an_odd_order_hides_the_others_only_where_it_cannot_be_judged(
+    changes: dict[str, Any], is_read: bool
+) -> None:
+    desk = Desk()
+    desk.gateway.answers[ORDERS] = ok(orders=[order(id=1), order(**{"id": 2} | changes)])
+    orders = (await desk.venue.snapshot(ACCOUNT, full=False)).orders
+    assert (orders and [each.id for each in orders]) == (["1", "2"] if is_read else None)
+
+
 async def test_asks_the_old_way_where_there_is_no_order_query() -> None:
     desk = Desk()
     desk.gateway.answers[ORDERS] = 404

@@ -1,6 +1,8 @@
 """One venue record in, one domain value out. Unknown members are passed over and counted once, unknown enum values are
-UNKNOWN (and count as working), and everything that cannot be trusted raises BadRecord."""
+UNKNOWN (and count as working), what an order or position can do without is left out and noted where it cannot be
+read, and everything else that cannot be trusted raises BadRecord."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from risk_manager.domain.account import Account
@@ -52,6 +54,9 @@ FILL_KEYS = frozenset(
 _OFF_GRID_ONE_IN = 1000
 """A price may miss the grid by a thousandth of a tick: what a float or a rounded decimal loses, never a wrong price."""
 
+_UNREADABLE_TAG = "?"
+"""Whose order it is cannot be told then, but that it bears a mark can: what a close of ours becomes bears none."""
+
 
 class Reader:
     """Turns records into domain values, with the contract's arithmetic where it is known."""
@@ -85,16 +90,22 @@ class Reader:
             net_contracts=net,
             cost_micros=_cost_micros(average, net, contract),
             id=wire.read_id(fields, "id"),
-            opened_ns=wire.read_stamp_ns(fields, "creationTimestamp"),
+            opened_ns=self._or_unknown(wire.read_stamp_ns, fields, "creationTimestamp", 0),
         )
 
     def order(self, fields: Fields, contract: Contract | None) -> Order:
-        """The order; an order with an off-grid price is still delivered, without that price."""
+        """The order, without a price that is off the grid, or a price, stamp or parent that cannot be read.
+
+        One odd member must not hide the order, and with it every other of its list.
+        """
         self._drift("order", fields, ORDER_KEYS)
         size = wire.read_size(fields, "size")
         if size == 0:
             raise BadRecord("an order of size 0")
-        created_ns = wire.read_stamp_ns(fields, "creationTimestamp")
+        created_ns = self._or_unknown(wire.read_stamp_ns, fields, "creationTimestamp", 0)
+        is_stamped = fields.get("updateTimestamp") is not None
+        # 0 is how a database writes "none".
+        is_child = fields.get("parentOrderId") not in (0, "0")
         return Order(
             id=wire.read_id(fields, "id"),
             contract_id=wire.read_text(fields, "contractId"),
@@ -106,9 +117,9 @@ class Reader:
             limit_ticks=self._price_ticks(fields, "limitPrice", contract),
             stop_ticks=self._price_ticks(fields, "stopPrice", contract),
             created_ns=created_ns,
-            updated_ns=wire.read_stamp_ns(fields, "updateTimestamp") or created_ns,
-            tag=wire.read_optional_text(fields, "customTag"),
-            parent_id=wire.read_optional_id(fields, "parentOrderId"),
+            updated_ns=self._or_unknown(wire.read_stamp_ns, fields, "updateTimestamp", 0) if is_stamped else created_ns,
+            tag=self._or_unknown(wire.read_optional_text, fields, "customTag", _UNREADABLE_TAG),
+            parent_id=self._or_unknown(wire.read_optional_id, fields, "parentOrderId", None) if is_child else None,
         )
 
     def fill(self, fields: Fields, contract: Contract | None) -> Fill:
@@ -140,13 +151,21 @@ class Reader:
         self._drift("quote", fields, wire.QUOTE_KEYS)
 
     def _price_ticks(self, fields: Fields, key: str, contract: Contract | None) -> int | None:
-        price = wire.read_optional_decimal(fields, key)
+        price = self._or_unknown(wire.read_optional_decimal, fields, key, None)
         if price is None or contract is None:
             return None
         ticks = ticks_of(price, contract.instrument.tick_size_nanos)
         if ticks is None:
             self._problems.note("off_grid_price", f"{key} {price} of {contract.id}")
         return ticks
+
+    def _or_unknown[T, U](self, read: Callable[[Fields, str], T], fields: Fields, key: str, unknown: U) -> T | U:
+        """A member, or `unknown` where it cannot be read, which is noted."""
+        try:
+            return read(fields, key)
+        except BadRecord as error:
+            self._problems.note("unreadable_member", str(error))
+            return unknown
 
     def _drift(self, kind: str, fields: Fields, known: frozenset[str]) -> None:
         if not fields.keys() <= known:
