@@ -286,7 +286,7 @@ def _(real: Any, self: Engine, event: Any) -> Decision:
 async def _(real: Any, self: HubSession) -> None:
     for attempt in range(3):
         self._on_down(await self._connect_and_serve())
-        await asyncio.sleep(self._pause_s(attempt))
+        await asyncio.sleep(self._pause_s(attempt, self._timings.backoff_cap_s))
     await asyncio.Event().wait()
 
 

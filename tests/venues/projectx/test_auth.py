@@ -8,7 +8,7 @@ from risk_manager.venues.projectx.errors import AuthFailed, NotSent
 from risk_manager.venues.projectx.problems import Problems
 from risk_manager.venues.projectx.rest import RestClient
 from risk_manager.venues.projectx.venue_time import VenueTime
-from tests.venues.projectx.fake_gateway import START_NS, FakeClock, FakeGateway, jwt, ok, refused, settings
+from tests.venues.projectx.fake_gateway import START_NS, Answer, FakeClock, FakeGateway, jwt, ok, refused, settings
 
 LOGIN, VALIDATE = "/api/Auth/loginKey", "/api/Auth/validate"
 START_S = START_NS // 1_000_000_000
@@ -77,6 +77,8 @@ async def test_logs_in_once_for_everyone_who_asks(desk: Desk) -> None:
     [
         (refused(3), "invalid credentials (code 3)"),
         (refused(7, "Please log in and sign"), "agreements not signed (code 7): Please log in and sign"),
+        (refused(6), "invalid device (code 6)"),
+        (refused(8), "refused (code 8)"),
         (refused(99), "refused (code 99)"),
         (ok(token=None), "refused (code 0)"),
         (503, "status 503"),
@@ -91,10 +93,27 @@ async def test_says_why_it_could_not_log_in(desk: Desk, answer: dict[str, object
     assert desk.links[-1] == (Link.REST, False, f"login failed: {reason}")
 
 
-async def test_tries_again_after_1_2_4_seconds_and_at_least_every_8(desk: Desk) -> None:
-    desk.gateway.answers[LOGIN] = refused(3)
+MAY_MEND = [0, 1, 2, 4, 8, 8, 8, 8, 8]
+NO_WAITING_MENDS = [0, 1, 2, 4, 8, 16, 32, 60, 60]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        *(([refused(code)], NO_WAITING_MENDS) for code in (1, 2, 3, 4, 5, 6, 7, 9, 10)),
+        *(([refused(code)], MAY_MEND) for code in (8, 11, 99)),
+        *(([status], NO_WAITING_MENDS) for status in (401, 403)),
+        *(([status], MAY_MEND) for status in (404, 429, 500, 503)),
+        ([ok(token=None)], MAY_MEND),
+        # How long an outage lasted says nothing of the refusal after it, and the other way round.
+        ([503, 503, 503, 503, refused(3)], [0, 1, 2, 4, 8, 1, 2, 4, 8]),
+        ([refused(3), refused(3), refused(3), 503], [0, 1, 2, 4, 1, 2, 4, 8, 8]),
+    ],
+)
+async def test_logs_in_at_the_pace_of_what_refuses_it(desk: Desk, answers: list[Answer], expected: list[int]) -> None:
+    desk.gateway.answers[LOGIN] = answers
     waits = []
-    for _ in range(7):
+    for _ in expected:
         before, waited = desk.count(LOGIN), 0
         while desk.count(LOGIN) == before:
             with pytest.raises(AuthFailed):
@@ -103,7 +122,7 @@ async def test_tries_again_after_1_2_4_seconds_and_at_least_every_8(desk: Desk) 
                 desk.clock.advance(1)
                 waited += 1
         waits.append(waited)
-    assert waits == [0, 1, 2, 4, 8, 8, 8]
+    assert waits == expected
 
 
 async def test_tries_at_least_every_two_seconds_while_nobody_answers(desk: Desk) -> None:
@@ -176,10 +195,11 @@ async def test_takes_a_token_that_does_not_say_for_a_day(desk: Desk, token: str)
 
 
 @pytest.mark.usefixtures("hasty_sleep")
-async def test_never_stops_trying_to_log_in(desk: Desk) -> None:
-    desk.gateway.answers[LOGIN] = refused(9)
+@pytest.mark.parametrize(("code", "tried", "back_s"), [(8, range(70, 81), 9), (9, range(14, 18), 61)])
+async def test_never_stops_trying_to_log_in(desk: Desk, code: int, tried: range, back_s: float) -> None:
+    desk.gateway.answers[LOGIN] = refused(code)
     await keep_until(desk, 600)
-    assert 70 <= desk.count(LOGIN) <= 80
+    assert desk.count(LOGIN) in tried
     desk.gateway.answers[LOGIN] = ok(token="token-1")
-    await keep_until(desk, 9)
+    await keep_until(desk, back_s)
     assert await desk.auth.token() == "token-1"

@@ -21,6 +21,8 @@ _RENEW_AT_PERCENT = 75
 _YOUNG_NS = 60 * SECOND_NS
 _BACKOFF_MAX_NS = 8 * SECOND_NS
 """Without a token nothing is seen: a refusal that has ended must not leave us blind for long after."""
+_REFUSED_MAX_NS = 60 * SECOND_NS
+"""What no waiting mends is asked for once a minute at last: to be blocked for hammering would only add to it."""
 _RENEWAL_NS = 5 * SECOND_NS
 _UNREACHED_MAX_NS = 2 * SECOND_NS
 """As long as nobody answers, nobody is bothered; and without a token nothing is seen when they are back."""
@@ -29,10 +31,14 @@ _LOGIN_ERRORS = {
     1: "user not found",
     2: "password verification failed",
     3: "invalid credentials",
+    4: "application not found",
+    5: "application verification failed",
+    6: "invalid device",
     7: "agreements not signed",
     9: "no API subscription",
     10: "API key authentication is disabled",
 }
+"""The venue's last word, until somebody does something about it; its own unknown error (8) may pass."""
 
 
 class Auth:
@@ -57,6 +63,7 @@ class Auth:
         self._renew_ns = 0
         self._retry_ns = 0
         self._login_failures = 0
+        self._retry_max_ns = 0
         self._young_rejections = 0
         self._reason = "not logged in yet"
 
@@ -89,7 +96,7 @@ class Auth:
         self._young_rejections = self._young_rejections + 1 if now_ns - self._issued_ns < _YOUNG_NS else 0
         # The first young rejection costs nothing: sessions can be revoked at any age.
         if self._young_rejections > 1:
-            self._retry_ns = max(self._retry_ns, now_ns + _backoff_ns(self._young_rejections - 1))
+            self._retry_ns = max(self._retry_ns, now_ns + _backoff_ns(self._young_rejections - 1, _BACKOFF_MAX_NS))
 
     def accepted(self, token: str) -> None:
         """The venue has answered to this token: it was refused by mistake, if at all."""
@@ -143,7 +150,7 @@ class Auth:
         try:
             answer = await self._rest.post("/api/Auth/loginKey", payload, lane=Lane.AUTH, token=None)
         except (NotSent, Lost) as error:
-            self._login_failed(str(error), most_ns=_UNREACHED_MAX_NS)
+            self._login_failed(str(error), _UNREACHED_MAX_NS)
             return
         envelope = answer.envelope()
         token = envelope.get("token") if envelope is not None and _is_success(envelope) else None
@@ -151,19 +158,21 @@ class Auth:
             self._login_failures = 0
             self._accept(token, answer)
         else:
-            self._login_failed(_why(answer))
+            self._login_failed(_why(answer), _REFUSED_MAX_NS if _is_definite(answer) else _BACKOFF_MAX_NS)
 
     def _accept(self, token: str, answer: Answer) -> None:
         now_ns = self._clock.now_ns()
         self._token, self._is_stale, self._issued_ns = token, False, now_ns
         self._renew_ns = now_ns + _life_ns(token, answer.at_ns, now_ns) * _RENEW_AT_PERCENT // 100
 
-    def _login_failed(self, reason: str, most_ns: int = _BACKOFF_MAX_NS) -> None:
-        self._login_failures += 1
+    def _login_failed(self, reason: str, most_ns: int) -> None:
+        # How long an outage has lasted says nothing of the refusal after it.
+        self._login_failures = self._login_failures + 1 if most_ns == self._retry_max_ns else 1
+        self._retry_max_ns = most_ns
         self._reason = f"login failed: {reason}"
         self._problems.note("login_failed", reason)
         now_ns = self._clock.now_ns()
-        self._retry_ns = now_ns + min(most_ns, _backoff_ns(self._login_failures))
+        self._retry_ns = now_ns + _backoff_ns(self._login_failures, most_ns)
         if self._token is not None and not self._is_stale:
             self._renew_ns = max(self._renew_ns, self._retry_ns)
         else:
@@ -178,6 +187,15 @@ def _is_success(envelope: dict[str, object]) -> bool:
     return envelope.get("success") is True and envelope.get("errorCode") in (0, None)
 
 
+def _is_definite(answer: Answer) -> bool:
+    """Whether a login was refused for good, as far as waiting goes."""
+    envelope = answer.envelope()
+    if answer.status != 200 or envelope is None:
+        return answer.status in (401, 403)
+    code = envelope.get("errorCode")
+    return isinstance(code, int) and code in _LOGIN_ERRORS
+
+
 def _why(answer: Answer) -> str:
     envelope = answer.envelope()
     if answer.status != 200 or envelope is None:
@@ -187,9 +205,9 @@ def _why(answer: Answer) -> str:
     return f"{known} (code {code}){f': {message}'[:200] if isinstance(message, str) else ''}"
 
 
-def _backoff_ns(failures: int) -> int:
-    """1, 2, 4, 8 seconds."""
-    return min(_BACKOFF_MAX_NS, SECOND_NS << min(failures - 1, 10))
+def _backoff_ns(failures: int, most_ns: int) -> int:
+    """1, 2, 4, 8 ... seconds, at most so many nanoseconds."""
+    return min(most_ns, SECOND_NS << min(failures - 1, 10))
 
 
 class _Claims(msgspec.Struct):

@@ -1,7 +1,8 @@
 """A hub connection and the session that never gives it up.
 
 A connection is: upgrade, handshake, subscriptions with their completions, then frames until it ends. The session opens
-the next one, for ever, with a fresh token each time. No frame of any kind for 35 s means dead, whatever TCP says.
+the next one, for ever, with a token that has not been refused; where the hub refuses every token, ever more slowly. No
+frame of any kind for 35 s means dead, whatever TCP says.
 """
 
 import asyncio
@@ -187,24 +188,30 @@ class HubSession:
         self._on_invocation = on_invocation
         self._on_down = on_down
         self._hot_target = hot_target
+        self._refusals = 0
 
     async def run(self) -> NoReturn:
         loop = asyncio.get_running_loop()
         attempt = 0
         while True:
-            began_s = loop.time()
+            began_s, refusals = loop.time(), self._refusals
             reason = await self._connect_and_serve()
             self._problems.note("hub_down", f"{self._url}: {reason}")
             self._on_down(reason)
             if loop.time() - began_s >= self._timings.healthy_s:
                 attempt = 0
-            await asyncio.sleep(self._pause_s(attempt))
+            if self._refusals > refusals:
+                await asyncio.sleep(self._pause_s(refusals, self._timings.refused_cap_s))
+            else:
+                await asyncio.sleep(self._pause_s(attempt, self._timings.backoff_cap_s))
             attempt += 1
 
     async def _connect_and_serve(self) -> str:
         """One connection from upgrade to end; the reason it ended."""
         try:
             token = await self._auth.token()
+            if self._auth.token_at_hand is None:
+                return "the token was refused, and the next login has to wait its turn"
             link = await self._open(token)
         except TimeoutError:
             return "the upgrade took too long"
@@ -224,18 +231,20 @@ class HubSession:
         return reason
 
     async def _open(self, token: str) -> HubLink:
+        refusals, self._refusals = self._refusals, 0
         try:
             async with asyncio.timeout(self._timings.handshake_s):
                 return await self._transport.open_hub(self._url, token)
         except HubRefused as error:
             if error.status in (401, 403):
                 self._auth.rejected(token)
+                self._refusals = refusals + 1
             raise
 
-    def _pause_s(self, attempt: int) -> float:
+    def _pause_s(self, attempt: int, cap_s: float) -> float:
         """Full jitter: anything up to the exponential bound, so that clients of one outage do not return together."""
         bound = self._timings.backoff_base_s * 2 ** min(attempt, 16)
-        return self._jitter.uniform(0.0, min(self._timings.backoff_cap_s, bound))
+        return self._jitter.uniform(0.0, min(cap_s, bound))
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

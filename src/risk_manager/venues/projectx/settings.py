@@ -16,6 +16,7 @@ class HubTimings:
         handshake_s: for the upgrade and the handshake together, and again for the completions of one round of calls.
         silence_s: without any frame the connection is dead (the server pings every 15 s).
         backoff_base_s, backoff_cap_s: a reconnect waits between 0 and min(cap, base x 2^attempt).
+        refused_cap_s: the cap in place of it while the upgrade is refused with 401 or 403, counted by such refusals.
         healthy_s: a connection that lived this long resets the attempts.
     """
 
@@ -24,6 +25,7 @@ class HubTimings:
     silence_s: float = 35.0
     backoff_base_s: float = 0.25
     backoff_cap_s: float = 5.0
+    refused_cap_s: float = 60.0
     healthy_s: float = 60.0
 
 
