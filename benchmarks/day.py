@@ -7,7 +7,7 @@ import msgspec
 
 from risk_manager.config.calendar import build_calendar
 from risk_manager.domain.contract import Contract
-from risk_manager.domain.events import Event
+from risk_manager.domain.events import Event, Link
 from risk_manager.engine import Engine, EngineSettings
 from risk_manager.rules import build_rules
 from risk_manager.testing.events import DAYS
@@ -158,6 +158,9 @@ class _NoNeeds:
 
     def quotes(self, contract_id: str) -> None:
         return
+
+    def reopen(self, link: Link) -> None:
+        raise AssertionError(link)
 
 
 def _fail(code: str, detail: str) -> None:

@@ -36,6 +36,7 @@ from risk_manager.domain.order import Side
 from risk_manager.ports.venue import Venue
 from risk_manager.venues.projectx.errors import HubRefused, Lost, NotSent, ReadFailed
 from risk_manager.venues.projectx.venue import ProjectXVenue
+from risk_manager.venues.projectx.venue_time import SECOND_NS, format_stamp
 from tests.venues.projectx.fake_gateway import (
     ACCOUNT,
     ES_RECORD,
@@ -259,6 +260,69 @@ async def test_reconnects_whatever_the_servers_close_allows(record: dict[str, An
     async with desk.running():
         (await desk.connected()).say(record)
         await desk.user_link(1)
+
+
+async def test_opens_a_user_hub_anew_that_is_connected_and_tells_nothing() -> None:
+    desk = Desk()
+    async with desk.running():
+        link = await desk.connected()
+        for second, is_told in ((20, True), (40, False)):
+            begun = format_stamp(START_NS + second * SECOND_NS)
+            desk.gateway.answers[ORDERS] = ok(orders=[order(creationTimestamp=begun, updateTimestamp=begun)])
+            desk.clock.ns, desk.gateway.date = START_NS + second * SECOND_NS, None
+            if is_told:
+                link.event("GatewayUserOrder", order(creationTimestamp=begun, updateTimestamp=begun))
+                await desk.until(lambda: desk.of(OrderUpdated))
+            for seconds in (4.9, 0.1):
+                assert (link.is_closed, desk.venue.problem_counts["deaf_hub"]) == (False, 0)
+                desk.clock.advance(seconds)
+                await desk.venue.snapshot(ACCOUNT, full=False)
+        await desk.user_link(1)
+        await desk.until(lambda: link.is_closed and desk.links()[-1] == ("user_hub", True))
+        assert desk.venue.problem_counts["deaf_hub"] == 1
+        # The new connection has to tell only of what begins from here on.
+        desk.clock.advance(300)
+        await desk.venue.snapshot(ACCOUNT, full=True)
+        assert desk.venue.problem_counts["deaf_hub"] == 1
+
+
+async def test_an_event_that_cannot_be_read_is_no_sign_of_deafness() -> None:
+    desk = Desk()
+    async with desk.running():
+        link = await desk.connected()
+        desk.gateway.date = None
+        desk.clock.advance(10)
+        begun = format_stamp(desk.clock.ns)
+        desk.gateway.answers[POSITIONS] = ok(positions=[position(2, creationTimestamp=begun)])
+        link.event("GatewayUserPosition", position(2, averagePrice="NaN"))
+        await desk.until(lambda: len(desk.of(SnapshotTaken)) == 2)
+        desk.clock.advance(30)
+        await desk.venue.snapshot(ACCOUNT, full=False)
+        assert desk.venue.problem_counts["deaf_hub"] == 0
+
+
+async def test_opens_a_market_hub_anew_that_quotes_nothing_of_what_is_held() -> None:
+    desk = Desk()
+    desk.gateway.answers[POSITIONS] = ok(positions=[position(2)])
+    async with desk.running():
+        await desk.connected()
+        market = await desk.market_link()
+        await desk.until(lambda: market.calls)
+        desk.clock.advance(40)
+        market.event("GatewayQuote", ES, {"bestBid": 4500.25, "bestAsk": 4500.5, "timestamp": STAMP})
+        await desk.until(lambda: desk.of(QuoteUpdated))
+        for seconds in (44.9, 0.1):
+            await desk.venue.snapshot(ACCOUNT, full=False)
+            assert desk.venue.problem_counts["deaf_hub"] == 0
+            desk.clock.advance(seconds)
+        desk.gateway.answers[POSITIONS] = [500, ok(positions=[position(2)])]
+        await desk.venue.snapshot(ACCOUNT, full=False)
+        assert desk.venue.problem_counts["deaf_hub"] == 0, "REST has to work for that"
+        await desk.venue.snapshot(ACCOUNT, full=False)
+        again = await desk.market_link(1)
+        await desk.until(lambda: again.calls == [("SubscribeContractQuotes", [ES])])
+        assert market.is_closed
+        assert desk.venue.problem_counts["deaf_hub"] == 1
 
 
 async def test_logs_in_again_for_a_hub_that_refuses_its_token() -> None:

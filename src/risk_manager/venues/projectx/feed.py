@@ -22,6 +22,7 @@ from risk_manager.domain.events import (
 )
 from risk_manager.ports.clock import Clock
 from risk_manager.venues.projectx import wire
+from risk_manager.venues.projectx.deafness import Deafness
 from risk_manager.venues.projectx.errors import LoggedOut
 from risk_manager.venues.projectx.hub_codec import HotRecord, Invocation
 from risk_manager.venues.projectx.problems import Problems
@@ -45,6 +46,9 @@ class Needs(Protocol):
 
     def quotes(self, contract_id: str) -> None:
         """Subscribe the contract's quotes."""
+
+    def reopen(self, link: Link) -> None:
+        """Give the hub's connection up for a new one."""
 
 
 class Feed:
@@ -74,6 +78,8 @@ class Feed:
         self._links: dict[tuple[str, Link], tuple[bool, str]] = {}
         self._told: dict[tuple[str, Link], bool] = {}
         self._absences: dict[str, str] = {}
+        self._holding: dict[str, set[str]] = {}
+        self._deafness = Deafness(self._reopen, clock.now_ns())
         self._targets: dict[str, Callable[[int | None, Fields], None]] = {
             "GatewayUserAccount": self._on_account,
             "GatewayUserOrder": self._on_order,
@@ -113,6 +119,7 @@ class Feed:
         """Deliver what was held back; events flow again."""
         for event in self._held.pop(account_id, ()):
             self._deliver(event)
+        self._deafness.told(account_id, self._time.now_ns(self._clock.now_ns()))
 
     def snapshot(self, taken: SnapshotTaken) -> None:
         """Deliver a snapshot and see to the contracts it names."""
@@ -120,13 +127,20 @@ class Feed:
         self.see(taken)
 
     def see(self, taken: SnapshotTaken) -> None:
-        """Have the contracts of a snapshot quoted, and looked up where unknown."""
+        """Have the contracts of a snapshot quoted, and looked up where unknown, and a deaf hub opened anew."""
         for part in (taken.positions, taken.orders):
             for value in part or ():
                 self._see(taken.account_id, value.contract_id)
         for fill in taken.fills or ():
             if self._contract_of(fill.contract_id) is None:
                 self._needs.contract(taken.account_id, fill.contract_id)
+        if self._told.get((taken.account_id, Link.USER_HUB)) and taken.account_id not in self._held:
+            self._deafness.look_for_untold(taken, self._time.now_ns(taken.requested_ns))
+        if taken.positions is not None:
+            self._holding[taken.account_id] = {each.contract_id for each in taken.positions if each.net_contracts}
+            is_up = self._told.get((taken.account_id, Link.MARKET_HUB))
+            holding = set().union(*self._holding.values()) if is_up else ()
+            self._deafness.look_for_unquoted(map(self.quotes.received_ns, holding), taken.received_ns)
 
     def on_user(self, message: Invocation | HotRecord) -> None:
         """Take an event of the user hub.
@@ -181,6 +195,7 @@ class Feed:
     def _distrust(self, target: str, error: Exception, account_ids: tuple[str, ...]) -> None:
         self._problems.note("rejected_frame", f"{target}: {error}"[:300])
         for account_id in account_ids:
+            self._deafness.told(account_id, self._time.now_ns(self._clock.now_ns()))
             self._needs.snapshot(account_id, f"unreadable {target}")
 
     def _on_account(self, action: int | None, fields: Fields) -> None:
@@ -234,7 +249,12 @@ class Feed:
             return None, None
         return account_id, self._contract_of(wire.read_text(fields, "contractId"))
 
+    def _reopen(self, link: Link, sign: str) -> None:
+        self._problems.note("deaf_hub", f"{link}: {sign}")
+        self._needs.reopen(link)
+
     def _emit(self, event: AccountUpdated | OrderUpdated | PositionUpdated | FillReceived) -> None:
+        self._deafness.told(event.account_id, max(event.at_ns, self._time.now_ns(event.received_ns)))
         held = self._held.get(event.account_id)
         if held is None:
             self._deliver(event)

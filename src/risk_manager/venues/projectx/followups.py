@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
+from risk_manager.domain.events import Link
 from risk_manager.venues.projectx.catalogue import Catalogue
 
 _SPACING_S = 5.0
@@ -15,10 +16,12 @@ class FollowUps:
 
     Attributes:
         quotes_wanted: set when a contract without subscription has found its first listener.
+        reopening: by hub, set when its connection is to be given up for a new one.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self.quotes_wanted = asyncio.Event()
+        self.reopening = {link: asyncio.Event() for link in (Link.USER_HUB, Link.MARKET_HUB)}
         self._catalogue = catalogue
         self._waiting: dict[str, set[str]] = {}
         self._due: dict[str, str] = {}
@@ -49,6 +52,10 @@ class FollowUps:
     def quotes(self, contract_id: str) -> None:
         """Have the market hub subscribe what is new."""
         self.quotes_wanted.set()
+
+    def reopen(self, link: Link) -> None:
+        """Have the hub's connection given up; its session opens the next."""
+        self.reopening[link].set()
 
     async def keep_taking(self, take: Callable[[str, str], Awaitable[None]]) -> NoReturn:
         """Take the snapshots that are due, each account's at most every 5 s."""

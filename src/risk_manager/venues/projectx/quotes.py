@@ -23,12 +23,13 @@ _PRICES_MAX = 10_000
 class _Merged:
     """The running quote of one contract and who listens to it."""
 
-    __slots__ = ("contract_id", "is_checked", "listeners", "quote", "ticks_of", "ticks_per_unit")
+    __slots__ = ("contract_id", "is_checked", "listeners", "quote", "received_ns", "ticks_of", "ticks_per_unit")
 
     def __init__(self, contract_id: str) -> None:
         self.contract_id = contract_id
         self.listeners: tuple[str, ...] = ()
         self.quote = Quote(contract_id, None, None, None, 0)
+        self.received_ns = 0
         self.ticks_per_unit = 0.0
         self.is_checked = False
         # The few prices a market moves among, converted and checked once.
@@ -65,6 +66,11 @@ class Quotes:
     def contract_ids(self) -> tuple[str, ...]:
         """Every contract somebody listens to."""
         return tuple(self._by_contract)
+
+    def received_ns(self, contract_id: str) -> int:
+        """The local time of the contract's last quote; 0 if there was none."""
+        merged = self._by_contract.get(contract_id)
+        return merged.received_ns if merged is not None else 0
 
     def forget_prices(self) -> None:
         """Start the merging anew: after a gap, an old bid beside a new ask would pass for a quote."""
@@ -140,6 +146,7 @@ class Quotes:
         at_ns = self._at_ns(body, received_ns)
         if at_ns < quote.at_ns:
             at_ns = quote.at_ns
+        merged.received_ns = received_ns
         merged.quote = quote = Quote(merged.contract_id, bid_ticks, ask_ticks, last_ticks, at_ns)
         for account_id in merged.listeners:
             self._deliver(QuoteUpdated(account_id, quote, at_ns, received_ns))

@@ -13,7 +13,7 @@ from risk_manager.ports.clock import Clock
 from risk_manager.venues.projectx.actions import ActionSender
 from risk_manager.venues.projectx.auth import Auth
 from risk_manager.venues.projectx.catalogue import Catalogue
-from risk_manager.venues.projectx.errors import HubError
+from risk_manager.venues.projectx.errors import HubClosed, HubError
 from risk_manager.venues.projectx.feed import Feed
 from risk_manager.venues.projectx.followups import FollowUps
 from risk_manager.venues.projectx.gateway import Gateway
@@ -135,6 +135,7 @@ class ProjectXVenue:
                 feed.hold(account_id)
             await connection.call("SubscribeAccounts")
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._until_deaf(Link.USER_HUB))
                 for account_id in feed.account_ids:
                     tasks.create_task(self._open_account(feed, connection, account_id))
 
@@ -153,7 +154,9 @@ class ProjectXVenue:
     def _market_hub(self, feed: Feed) -> HubSession:
         async def on_open(connection: HubConnection) -> None:
             feed.quotes.forget_prices()
-            await self._keep_subscribing(feed, connection)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._until_deaf(Link.MARKET_HUB))
+                tasks.create_task(self._keep_subscribing(feed, connection))
 
         return HubSession(
             self._settings.market_hub_url,
@@ -167,6 +170,17 @@ class ProjectXVenue:
             on_down=lambda reason: feed.link(Link.MARKET_HUB, False, reason),
             hot_target="GatewayQuote",
         )
+
+    async def _until_deaf(self, link: Link) -> NoReturn:
+        """Give a new connection up when it turns out to be deaf.
+
+        Raises:
+            HubClosed: it is.
+        """
+        reopening = self._followups.reopening[link]
+        reopening.clear()
+        await reopening.wait()
+        raise HubClosed("connected, and tells nothing")
 
     async def _open_account(self, feed: Feed, connection: HubConnection, account_id: str) -> None:
         """Subscribe one account, read it, deliver what was read and then what came meanwhile."""
