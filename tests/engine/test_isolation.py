@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from risk_manager.domain.account import AccountView
+from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import AccountUpdated, Event
-from risk_manager.domain.finding import AtMost, Breach, Gauge, Release, Skipped, Unit, Warning
-from risk_manager.domain.scope import ACCOUNT
+from risk_manager.domain.finding import AtMost, Breach, Gauge, Protect, Release, Skipped, Unit, Warning
+from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.engine import Engine
 from risk_manager.rules import MaxPositionRule
 from risk_manager.rules._base import Demand, Remedy
@@ -52,6 +53,14 @@ def breach(**changes: Any) -> Breach:
     return msgspec.structs.replace(Breach("odd", "ODD", 5, 3, Unit.CONTRACTS, ACCOUNT), **changes)
 
 
+def warning(**changes: Any) -> Warning:
+    return msgspec.structs.replace(Warning("odd", "ODD", 5, 3, Unit.CONTRACTS, ACCOUNT), **changes)
+
+
+def protect(**changes: Any) -> Protect:
+    return msgspec.structs.replace(Protect("odd", "CON.F.US.EP.H25", "41", 1, 20_000, None, 1), **changes)
+
+
 GARBAGE: dict[str, Any] = {
     "nothing": None,
     "no pair": 5,
@@ -67,8 +76,24 @@ GARBAGE: dict[str, Any] = {
     "a loss of no kind": (Steps(1), (breach(loss="day_net"),)),
     "a float until": (Steps(1), (breach(until_ns=1.5),)),
     "a float target": (Steps(1), (breach(targets=(AtMost("ES", 0.5),)),)),  # type: ignore[arg-type]  # the point of it
+    "an end beyond 64 bits": (Steps(1), (breach(until_ns=1 << 63),)),
+    "a number beyond 64 bits": (Steps(1), (breach(measured=1 << 64),)),
+    "a target of no contract": (Steps(1), (breach(targets=(AtMost(5, 1),)),)),  # type: ignore[arg-type]  # the point of it
+    "targets that are none": (Steps(1), (breach(targets=("ES",)),)),
+    "a number for an order": (Steps(1), (breach(cancels=(77,)),)),
+    "text for orders": (Steps(1), (breach(cancels="77"),)),
+    "a number in the evidence": (Steps(1), (breach(evidence=(("held", 1),)),)),
+    "bytes in the evidence": (Steps(1), (breach(evidence=(("held", b"1"),)),)),
+    "evidence without values": (Steps(1), (breach(evidence=("held",)),)),
+    "text nobody can write": (Steps(1), (breach(evidence=(("held", "\ud800"),)),)),
+    "a scope of numbers": (Steps(1), (breach(scope=Scope(root=5)),)),  # type: ignore[arg-type]  # the point of it
     "another rule's name": (Steps(1), (breach(rule="max_contracts"),)),
     "a warning of floats": (Steps(1), (Warning("odd", "W", 1.5, 3, Unit.NONE, ACCOUNT),)),  # type: ignore[arg-type]
+    "a warning with numbers": (Steps(1), (warning(evidence=((1, 2),)),)),
+    "a protection of no position": (Steps(1), (protect(position_id=41),)),
+    "a protection with a word for a switch": (Steps(1), (protect(moves_manual="no"),)),
+    "a protection with a number in the evidence": (Steps(1), (protect(evidence=(("stop", 1),)),)),
+    "a skip of nobody": (Steps(1), (Skipped(5, "x"),)),  # type: ignore[arg-type]  # the point of it
     "a skip without a reason": (Steps(1), (Skipped("odd", None),)),  # type: ignore[arg-type]  # the point of it
     "a release of nothing": (Steps(1), (Release("odd", None, "x"),)),  # type: ignore[arg-type]  # the point of it
 }
@@ -80,6 +105,51 @@ def test_answers_that_are_none_are_alarmed_and_do_nothing(answer: Any) -> None:
     assert [warning.code for warning in guarded.warnings] == ["RULE_FAILED"]
     guarded.feed(guarded.venue.buys(ES, 3, 5800))
     assert guarded.codes == ["MAX_CONTRACTS"]
+    stored = msgspec.json.encode(guarded.decisions)
+    assert msgspec.json.decode(stored, type=list[Decision]) == guarded.decisions
+
+
+def test_an_end_may_have_64_bits() -> None:
+    guarded = Guarded(Odd(answer=(Steps(1), (breach(until_ns=(1 << 63) - 1),))))
+    assert [each.until_ns for each in guarded.breaches] == [(1 << 63) - 1]
+
+
+@pytest.mark.parametrize("found", [[breach(evidence=[["held", "1"]])], iter([breach(evidence=(("held", "1"),))])])
+def test_findings_of_another_shape_are_taken_as_they_will_be_read_back(found: Any) -> None:
+    guarded = Guarded(Odd(answer=(Steps(1), found)))
+    assert guarded.breaches == [breach(evidence=(("held", "1"),))]
+
+
+@pytest.mark.parametrize("found", [None, 0, False])
+def test_nothing_in_place_of_what_was_found_before_is_a_failure_too(found: Any) -> None:
+    answers = iter([(Steps(1), (breach(),)), (Steps(2), found)])
+
+    class Fickle(Odd, frozen=True, kw_only=True):
+        def step(self, state: Steps, event: Event, account: AccountView) -> Any:
+            return next(answers, (state, ()))
+
+    guarded = Guarded(Fickle(), MaxPositionRule(max_contracts=2))
+    guarded.feed(guarded.venue.account())
+    assert [warning.code for warning in guarded.warnings] == ["RULE_FAILED"]
+    guarded.feed(guarded.venue.buys(ES, 3, 5800))
+    assert guarded.codes == ["ODD", "MAX_CONTRACTS"]
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(ValueError("\ud800"), "ValueError: \\ud800"), (Speechless(), "Speechless")]
+)
+def test_an_error_that_cannot_be_written_down_is_told_all_the_same(error: Exception, told: str) -> None:
+    class Loud(Odd, frozen=True, kw_only=True):
+        def step(self, state: Steps, event: Event, account: AccountView) -> Any:
+            raise error
+
+    guarded = Guarded(Loud())
+    assert [warning.evidence for warning in guarded.warnings] == [(("error", told),)]
     msgspec.json.encode(guarded.decisions)
 
 
@@ -107,7 +177,17 @@ def test_a_deadline_that_is_none_is_a_failure(due: Any) -> None:
     assert guarded.engine.next_deadline_ns() is None
 
 
-@pytest.mark.parametrize("shown", [None, 5, (Gauge("x", 1.5, 2, Unit.NONE),), ("gauge",)])  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "shown",
+    [
+        None,
+        5,
+        (Gauge("x", 1.5, 2, Unit.NONE),),  # type: ignore[arg-type]  # the point of it
+        (Gauge(5, 1, 2, Unit.NONE),),  # type: ignore[arg-type]  # the point of it
+        (Gauge("\ud800", 1, 2, Unit.NONE),),
+        ("gauge",),
+    ],
+)
 def test_gauges_that_are_none_are_left_out(shown: Any) -> None:
     guarded = Guarded(Odd(shown=shown), MaxPositionRule(max_contracts=2))
     assert [gauge.label for gauge in guarded.gauges] == ["contracts in all"]
@@ -117,6 +197,21 @@ def test_a_state_that_cannot_be_written_costs_only_itself() -> None:
     guarded = Guarded(Odd(answer=(object(), ())), MaxPositionRule(max_contracts=2))
     again = Engine.restore(guarded.settings, guarded.engine.snapshot())
     assert [name for name, _ in again.gauges()] == ["max_contracts"]
+
+
+def test_a_state_that_refuses_to_be_read_costs_only_itself() -> None:
+    class Picky(Steps, frozen=True):
+        def __post_init__(self) -> None:
+            assert not self.count
+
+    class Forgetful(Odd, frozen=True, kw_only=True):
+        def initial_state(self) -> Steps:
+            return Picky()
+
+    guarded = Guarded(Forgetful(), MaxPositionRule(max_contracts=2))
+    again = Engine.restore(guarded.settings, guarded.engine.snapshot())
+    assert again.account.is_synced
+    assert again._slots[0].state == Picky(0)
 
 
 def test_a_rule_that_fails_on_its_old_state_begins_afresh() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
+from structlog.testing import capture_logs
 
 from risk_manager.persistence.writer import Writer
 
@@ -85,3 +86,22 @@ async def test_works_on_its_own_when_nothing_is_asked(writer: Writer) -> None:
     writer.when_idle(idle.set)
     assert await writer.run(idle.is_set) is False
     assert await asyncio.to_thread(idle.wait, 5)
+
+
+async def test_outlives_what_its_idle_work_raises(writer: Writer) -> None:
+    idle = threading.Event()
+
+    def fail() -> None:
+        idle.set()
+        raise ZeroDivisionError("of the idle work")
+
+    writer.when_idle(fail)
+    with capture_logs() as logs:
+        for _ in range(2):
+            idle.clear()
+            assert await writer.run(lambda: "goes on") == "goes on"
+            assert await asyncio.to_thread(idle.wait, 5)
+        assert await writer.run(lambda: "goes on") == "goes on"
+    assert [(each["event"], each["error"]) for each in logs][:1] == [
+        ("idle work failed", "ZeroDivisionError('of the idle work')")
+    ]

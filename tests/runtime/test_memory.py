@@ -166,6 +166,18 @@ async def test_who_has_lost_both_is_locked(journal: str, latch: str, tmp_path: P
     assert [(each.rule, each.scope.is_account) for each in await started(tmp_path)] == [("amnesia", True)]
 
 
+async def test_a_decision_that_cannot_be_read_is_no_damage_and_locks_at_most(tmp_path: Path) -> None:
+    """The journal stays where it is for every account; without the latch, what the decision may have set is made up."""
+    await run(tmp_path, FIRST, SECOND)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as connection:
+        connection.execute("UPDATE decisions SET body = 'no JSON' WHERE sequence = 2")
+        connection.execute("UPDATE folded SET up_to = 1")
+        connection.execute("DELETE FROM lockouts WHERE rule = 'block'")
+    shutil.rmtree(tmp_path / "latch")
+    assert {each.rule for each in await started(tmp_path)} == {FIRST.rule, "unreadable"}
+    assert not (tmp_path / "quarantine").exists()
+
+
 async def test_a_crash_amid_the_start_that_notices_the_loss_does_not_unlock(tmp_path: Path) -> None:
     """The new journal is there, the lockout is not: that the account was guarded before still shows."""
     await run(tmp_path, FIRST)

@@ -166,8 +166,8 @@ class Engine:
         for slot in slots:
             try:
                 state, found = slot.rule.step(slot.state, event, account)
-                if found:
-                    slot.check(found)
+                if found or type(found) is not tuple:
+                    found = slot.checked(found)
                 if state is not slot.state:
                     slot.advance(state)
             except Exception as error:  # noqa: BLE001  # one faulty rule must not stop the others (design law 9)

@@ -4,13 +4,13 @@ A rule is somebody's code. What it raises, and what it hands back that is no fin
 warning `RULE_FAILED`; the other rules go on, and the rule keeps the state it had before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
 from risk_manager.domain.account import AccountView
-from risk_manager.domain.finding import Breach, Gauge, Loss, Protect, Release, Skipped, Unit, Warning
+from risk_manager.domain.finding import Breach, Finding, Gauge, Protect, Release, Skipped, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.rules._base import Rule, Slack, slack_of
 from risk_manager.rules._compose import put_together, signature_of, taken_apart
@@ -19,6 +19,11 @@ RULE_FAILED = "RULE_FAILED"
 """Code of the warning that a rule did something wrong; it is repeated at every step, and so reported once."""
 
 FindingKey = tuple[str, str, Scope, int | None]
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_finding: Callable[[bytes], Finding] = msgspec.msgpack.Decoder(Finding).decode
+_decode_skipped: Callable[[bytes], Skipped] = msgspec.msgpack.Decoder(Skipped).decode
+_decode_gauge: Callable[[bytes], Gauge] = msgspec.msgpack.Decoder(Gauge).decode
 
 
 class SlotImage(msgspec.Struct):
@@ -62,10 +67,10 @@ class Slot:
         try:
             gauges = self.rule.gauges(self.state, account)
             is_sound = all(type(one) is Gauge and _are_integers(one.used, one.limit) for one in gauges)
+            return tuple(_decode_gauge(_encode(one)) for one in gauges) if is_sound else ()
         except Exception:  # noqa: BLE001  # a screen does without the gauge; enforcement does not use it
             self.failures += 1
             return ()
-        return gauges if is_sound else ()
 
     def slack(self, account: AccountView) -> Slack | None:
         """How far open profit may move before the rule has to look; None: it looks at every quote."""
@@ -106,7 +111,7 @@ class Slot:
             for name, own in layers.items():
                 known = image.layers.get(name)
                 layers[name] = None if known is None else msgspec.msgpack.decode(known, type=type(own))
-        except msgspec.ValidationError:
+        except Exception:  # noqa: BLE001  # its state may refuse in its own words; the others' must be read all the same
             return
         self._take_over(inner, layers, image.reported, image.skips)
 
@@ -132,40 +137,44 @@ class Slot:
             raise TypeError(f"a deadline is a whole number of nanoseconds or None, not {due_ns!r}")
         self.due_ns, self.state = due_ns, state
 
-    def check(self, found: Iterable[Any]) -> None:
-        """See to it that these are findings the rule may have: nobody else's, and of integers.
+    def checked(self, found: Iterable[Any]) -> tuple[Finding | Skipped, ...]:
+        """What the rule found, as it is read back once it was written down.
+
+        A decision with a value of another type in it could be stored, and never be read again.
 
         Raises:
-            TypeError: one is not.
+            Exception: one is no finding the rule may have (its own, and of integers), or cannot be read back.
         """
+        sound: list[Finding | Skipped] = []
         for item in found:
             match item:
                 case Breach() | Warning():
                     is_sound = item.rule == self.name and _is_measured(item)
                 case Protect():
                     is_sound = item.rule == self.name and _is_protection(item)
-                case Release():
-                    is_sound = type(item.scope) is Scope and type(item.reason) is str
                 case _:
-                    is_sound = type(item) is Skipped and type(item.reason) is str
+                    is_sound = type(item) in (Release, Skipped)
             if not is_sound:
                 raise TypeError(f"no finding of the rule {self.name}: {item!r}")
+            decode = _decode_skipped if type(item) is Skipped else _decode_finding
+            sound.append(decode(_encode(item)))
+        return tuple(sound)
 
     def failed(self, error: Exception) -> tuple[Warning]:
         """What to report in place of what the rule found; its state stays as it was."""
         self.failures += 1
-        evidence = (("error", f"{type(error).__name__}: {error}"),)
+        evidence = (("error", _told(error)),)
         return (Warning(self.name, RULE_FAILED, 0, 0, Unit.NONE, ACCOUNT, evidence),)
 
 
 def _is_measured(item: Breach | Warning) -> bool:
-    is_sound = _are_integers(item.measured, item.limit) and type(item.scope) is Scope
-    is_sound = is_sound and type(item.code) is str and type(item.unit) is Unit
+    if not _are_integers(item.measured, item.limit):
+        return False
     if isinstance(item, Warning):
-        return is_sound
-    is_sound = is_sound and (item.loss is None or type(item.loss) is Loss)
-    is_timed = item.until_ns is None or type(item.until_ns) is int
-    return is_sound and is_timed and all(type(target.size) is int for target in item.targets)
+        return True
+    # The journal keeps the end of a lockout in 64 bits.
+    is_timed = item.until_ns is None or (type(item.until_ns) is int and item.until_ns.bit_length() < 64)
+    return is_timed and all(type(target.size) is int for target in item.targets)
 
 
 def _is_protection(item: Protect) -> bool:
@@ -177,5 +186,14 @@ def _are_integers(*values: object) -> bool:
     return all(type(value) is int for value in values)
 
 
+def _told(error: Exception) -> str:
+    """The error in words that can be written down, whatever it holds."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001  # an error of the rule's own may fail at that, too
+        text = type(error).__name__
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _packed(value: Any) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.msgpack.encode(value))
+    return msgspec.Raw(_encode(value))

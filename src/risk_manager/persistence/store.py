@@ -4,23 +4,26 @@ A commit appends one row, the decision: nothing else is on the way to the venue.
 the fold of the decisions up to the row that `folded` names; they follow in idle moments, and before they are read.
 Each of their rows remembers the sequence it stems from, so a decision that could not be stored at its time may be
 committed after later ones without undoing them. Where that leaves a doubt (a lockout set late, its release already
-committed) the lockout stays: erring means locked.
+committed) the lockout stays: erring means locked. A part of a decision that cannot be read costs only itself; where it
+may have been a lockout, the account is locked for a day in its place.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 
 from risk_manager.domain.coverage import Cover, Gap
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.fill import Fill
 from risk_manager.domain.intent import Intent
-from risk_manager.domain.lockout import Lockout, LockoutRelease
-from risk_manager.domain.scope import Scope
+from risk_manager.domain.lockout import Lockout, LockoutKind, LockoutRelease, OnLock
+from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.persistence.anchor import Anchor, anchor_of
 from risk_manager.persistence.database import FILE_NAME, open_database, transaction
 from risk_manager.persistence.retention import newest_day, trim
@@ -32,6 +35,10 @@ _encode = msgspec.json.Encoder().encode
 _decode_decision = msgspec.json.Decoder(Decision).decode
 _decode_intent = msgspec.json.Decoder(Intent).decode
 _decode_lockout = msgspec.json.Decoder(Lockout).decode
+_decode_release = msgspec.json.Decoder(LockoutRelease).decode
+
+UNREADABLE = "UNREADABLE"
+"""The reason, and in small letters the rule, of the lockout in place of one that cannot be read."""
 
 _HARMLESS_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_BUSY})
 """Errors that leave a connection as good as before once the transaction is rolled back."""
@@ -43,6 +50,19 @@ _FOLDED_AT_ONCE = 200
 _PAGE_BYTES = 4096
 _PAGES_PER_CHECKPOINT = 160
 """About two thirds of the room `open_database` gives the log."""
+
+log = structlog.get_logger("journal")
+
+
+class _Parts(msgspec.Struct):
+    """What the derived tables take from a decision, each part as it is written."""
+
+    lockouts_released: tuple[msgspec.Raw, ...] = ()
+    lockouts_set: tuple[msgspec.Raw, ...] = ()
+    intents: tuple[msgspec.Raw, ...] = ()
+
+
+_decode_parts = msgspec.json.Decoder(_Parts).decode
 
 
 class Store:
@@ -181,9 +201,9 @@ class Store:
         )
 
     def decisions(self, account_id: str, after: int, most: int) -> tuple[Decision, ...]:
-        """The last `most` decisions with a sequence above `after`, oldest first."""
+        """The last `most` decisions with a sequence above `after`, oldest first; without those that cannot be read."""
         rows = self._read(_LAST_DECISIONS, account_id, after, max(most, 0))
-        return tuple(_decode_decision(row[0]) for row in reversed(rows))
+        return tuple(_readable(row[0] for row in reversed(rows)))
 
     def fills(self, account_id: str, trading_day: str) -> tuple[Fill, ...]:
         """The stored fills of one trading day, in venue time."""
@@ -244,8 +264,8 @@ class Store:
 def fold_some(connection: sqlite3.Connection) -> bool:
     """Carry the next decisions into the derived tables, within a transaction; whether these were the last ones."""
     rows = connection.execute(_UNFOLDED, (_FOLDED_AT_ONCE,)).fetchall()
-    for _, body in rows:
-        _fold(connection, _decode_decision(body))
+    for _, account_id, sequence, body in rows:
+        _fold(connection, account_id, sequence, body)
     if rows:
         connection.execute(_SET_FOLDED, (rows[-1][0],))
     return len(rows) < _FOLDED_AT_ONCE
@@ -259,7 +279,7 @@ def story_of(connection: sqlite3.Connection, intent_id: str) -> Story | None:
     # An intent's id is that of the decision that opened it, with a number.
     first = intent_id.rsplit("-", 2)[-2]
     rows = connection.execute(_DECISIONS_BETWEEN, (last[0], int(first) if first.isdigit() else 0, last[1]))
-    decisions = (_decode_decision(body) for (body,) in rows if intent_id in body)
+    decisions = _readable(body for (body,) in rows if intent_id.encode() in body)
     row = connection.execute(_ENFORCEMENT, (intent_id,)).fetchone()
     record = Record(row[0], row[1], row[2], row[3].encode()) if row is not None else None
     return Story(tuple(each for each in decisions if _concerns(each, intent_id)), record)
@@ -298,36 +318,80 @@ def _insert_decision(connection: sqlite3.Connection, seals: Seals, decision: Dec
     return False
 
 
-def _fold(connection: sqlite3.Connection, decision: Decision) -> None:
+def _readable(bodies: Iterable[bytes]) -> Iterator[Decision]:
+    """The decisions that can be read; of the others, what can be is in the derived tables."""
+    for body in bodies:
+        try:
+            yield _decode_decision(body)
+        except Exception as error:  # noqa: BLE001  # types that look at their own values raise what they like
+            log.error("decision not readable", error=repr(error))
+
+
+def _fold(connection: sqlite3.Connection, account_id: str, sequence: int, body: bytes) -> None:
     """Carry a new decision into the derived tables. Releases come first: what is set in the same step stays."""
-    for release in decision.lockouts_released:
-        _release(connection, decision, release)
-    for lockout in decision.lockouts_set:
-        _set(connection, decision, lockout)
-    for intent in decision.intents:
-        row = (decision.account_id, intent.id, intent.trading_day, intent.state.value, decision.sequence)
-        connection.execute(_UPSERT_INTENT, (*row, _encode(intent).decode()))
+    at = (connection, account_id, sequence)
+    parts = _parts_of(body)
+    for raw in parts.lockouts_released:
+        _is_folded(account_id, sequence, partial(_release, *at, raw))
+    are_set = [_is_folded(account_id, sequence, partial(_set, *at, raw)) for raw in parts.lockouts_set]
+    if not all(are_set):
+        _set(*at, _encode(_stand_in(account_id, sequence)))
+    for raw in parts.intents:
+        _is_folded(account_id, sequence, partial(_put, *at, raw))
 
 
-def _release(connection: sqlite3.Connection, decision: Decision, release: LockoutRelease) -> None:
-    key = (decision.account_id, scope_key(release.scope), release.rule)
-    row = (release.at_ns, release.reason, decision.sequence, *key, decision.sequence)
-    connection.execute(_RELEASE_LOCKOUT, row)
+def _parts_of(body: bytes) -> _Parts:
+    try:
+        return _decode_parts(body)
+    except msgspec.MsgspecError:
+        # What cannot be taken apart may have set a lockout.
+        return _Parts(lockouts_set=(msgspec.Raw(body),))
 
 
-def _set(connection: sqlite3.Connection, decision: Decision, lockout: Lockout) -> None:
+def _is_folded(account_id: str, sequence: int, fold: Callable[[], None]) -> bool:
+    """Carry out what folds one part of a decision; False if the part cannot be read, which the other parts survive."""
+    try:
+        fold()
+    except sqlite3.Error:
+        raise
+    except Exception as error:  # noqa: BLE001  # types that look at their own values raise what they like
+        log.critical("part of a decision not readable", account=account_id, sequence=sequence, error=repr(error))
+        return False
+    return True
+
+
+def _stand_in(account_id: str, sequence: int) -> Lockout:
+    """In place of a lockout that cannot be read: to the end of the trading day it is when the venue tells the time."""
+    reason = f"{UNREADABLE}: decision {sequence} in the journal may have set a lockout"
+    rule = UNREADABLE.lower()
+    return Lockout(account_id, ACCOUNT, rule, LockoutKind.HARD, OnLock.FLATTEN, reason, 0, 0, "", rule)
+
+
+def _release(connection: sqlite3.Connection, account_id: str, sequence: int, body: bytes) -> None:
+    release = _decode_release(body)
+    key = (account_id, scope_key(release.scope), release.rule)
+    connection.execute(_RELEASE_LOCKOUT, (release.at_ns, release.reason, sequence, *key, sequence))
+
+
+def _set(connection: sqlite3.Connection, account_id: str, sequence: int, body: bytes) -> None:
     """Store a lockout; joined with the active one of its key, so that writing it can only lengthen it."""
-    key = (decision.account_id, scope_key(lockout.scope), lockout.rule)
-    sequence = decision.sequence
+    lockout = _decode_lockout(body)
+    key = (account_id, scope_key(lockout.scope), lockout.rule)
     stored = connection.execute(_LOCKOUT, key).fetchone()
     if stored is not None:
-        is_active, stored_sequence, body = stored
+        is_active, stored_sequence, stored_body = stored
         if is_active:
-            lockout = _decode_lockout(body).joined(lockout)
+            lockout = _decode_lockout(stored_body).joined(lockout)
             sequence = max(sequence, stored_sequence)
         elif stored_sequence > sequence:
             return
     connection.execute(_REPLACE_LOCKOUT, (*key, lockout.until_ns, sequence, _encode(lockout).decode()))
+
+
+def _put(connection: sqlite3.Connection, account_id: str, sequence: int, body: bytes) -> None:
+    intent = _decode_intent(body)
+    row = (account_id, intent.id, intent.trading_day, intent.state.value, sequence, _encode(intent).decode())
+    connection.execute(_UPSERT_INTENT, row)
 
 
 _INSERT_DECISION = """
@@ -335,12 +399,13 @@ INSERT INTO decisions (rowid, account_id, sequence, trading_day, at_ns, received
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, sequence) DO NOTHING
 """
 _UNFOLDED = """
-SELECT rowid, body FROM decisions WHERE rowid > (SELECT up_to FROM folded) ORDER BY rowid LIMIT ?
+SELECT rowid, account_id, sequence, CAST(body AS BLOB) FROM decisions
+WHERE rowid > (SELECT up_to FROM folded) ORDER BY rowid LIMIT ?
 """
 _SET_FOLDED = "UPDATE folded SET up_to = ?"
 _DECISION_BODY = "SELECT body FROM decisions WHERE account_id = ? AND sequence = ?"
 _LAST_DECISIONS = """
-SELECT body FROM decisions WHERE account_id = ? AND sequence > ? ORDER BY sequence DESC LIMIT ?
+SELECT CAST(body AS BLOB) FROM decisions WHERE account_id = ? AND sequence > ? ORDER BY sequence DESC LIMIT ?
 """
 _LAST_SEQUENCE = "SELECT coalesce(max(sequence), 0) FROM decisions WHERE account_id = ?"
 
@@ -371,7 +436,7 @@ ON CONFLICT (account_id, fill_id) DO UPDATE SET
 _FILLS_OF_DAY = "SELECT body FROM fills WHERE account_id = ? AND trading_day = ? ORDER BY at_ns, fill_id"
 
 _DECISIONS_BETWEEN = """
-SELECT body FROM decisions WHERE account_id = ? AND sequence BETWEEN ? AND ? ORDER BY sequence
+SELECT CAST(body AS BLOB) FROM decisions WHERE account_id = ? AND sequence BETWEEN ? AND ? ORDER BY sequence
 """
 _UPSERT_ENFORCEMENT = """
 INSERT INTO enforcements (id, account_id, trading_day, body) VALUES (?, ?, ?, ?)

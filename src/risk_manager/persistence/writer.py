@@ -16,6 +16,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
+import structlog
+
 _STAND_STILL_S = 0.002
 """How long a call may hold up the event loop; after that it is awaited like any other."""
 
@@ -24,6 +26,8 @@ _yield_processor: Callable[[], object] = getattr(os, "sched_yield", partial(time
 
 _IDLE_AFTER_S = 0.005
 """How long nothing must be asked before idle work begins: the steps of one enforcement come closer together."""
+
+log = structlog.get_logger("journal")
 
 
 class _Call:
@@ -83,7 +87,7 @@ class Writer:
         Thread(target=self._work, name="journal-writer", daemon=True).start()
 
     def when_idle(self, work: Callable[[], None]) -> None:
-        """Do `work`, which must not raise, whenever calls were done and no other came for a while."""
+        """Do `work` whenever calls were done and no other came for a while; what it raises is logged."""
         self._idle = work
 
     async def run[Answer](self, work: Callable[[], Answer]) -> Answer:
@@ -108,5 +112,11 @@ class Writer:
             return self._calls.get(timeout=_IDLE_AFTER_S)
         except Empty:
             if self._idle is not None:
-                self._idle()
+                self._rest(self._idle)
             return self._calls.get()
+
+    def _rest(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # nobody waits for it, and every later call needs the thread
+            log.critical("idle work failed", error=repr(error), exc_info=error)
