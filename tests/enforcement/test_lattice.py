@@ -32,6 +32,7 @@ def sizes(**most: int) -> SizesAtMost:
         ([Flat(ES_ONLY), sizes(ES=2, NQ=1)], {ES.id: Demanded(0, "1"), NQ.id: Demanded(1, "2")}),
         ([sizes(ES=5)], {}),  # exactly the limit
         ([sizes(ES=0)], {ES.id: Demanded(0, "1")}),
+        ([sizes(ES=-1)], {ES.id: Demanded(0, "1")}),  # never more off than is held
         ([NoOpeningOrders(ACCOUNT)], {}),
         ([NoOpeningOrders(ACCOUNT, (Held(ES.id, 5),))], {NQ.id: Demanded(0, "1")}),
         ([NoOpeningOrders(ACCOUNT, (Held(ES.id, 4), Held(NQ.id, -3)))], {ES.id: Demanded(4, "1")}),
@@ -113,7 +114,7 @@ def test_knows_what_others_already_demand() -> None:
 goal_lists = st.lists(
     st.one_of(
         st.builds(Flat, st.sampled_from([ACCOUNT, ES_ONLY, ES_PRODUCT])),
-        st.builds(lambda size: SizesAtMost((AtMost(ES.id, size),)), st.integers(0, 6)),
+        st.builds(lambda size: SizesAtMost((AtMost(ES.id, size),)), st.integers(-2, 6)),
         st.builds(lambda net: NoOpeningOrders(ACCOUNT, (Held(ES.id, net),)), st.integers(-6, 6)),
         st.just(NoOpeningOrders(ACCOUNT)),
         st.just(OrdersGone(("stop", "add"), ACCOUNT)),

@@ -76,6 +76,7 @@ GARBAGE: dict[str, Any] = {
     "a loss of no kind": (Steps(1), (breach(loss="day_net"),)),
     "a float until": (Steps(1), (breach(until_ns=1.5),)),
     "a float target": (Steps(1), (breach(targets=(AtMost("ES", 0.5),)),)),  # type: ignore[arg-type]  # the point of it
+    "a target below nothing": (Steps(1), (breach(targets=(AtMost("ES", 0), AtMost("NQ", -1))),)),
     "an end beyond 64 bits": (Steps(1), (breach(until_ns=1 << 63),)),
     "a number beyond 64 bits": (Steps(1), (breach(measured=1 << 64),)),
     "a target of no contract": (Steps(1), (breach(targets=(AtMost(5, 1),)),)),  # type: ignore[arg-type]  # the point of it
@@ -112,6 +113,12 @@ def test_answers_that_are_none_are_alarmed_and_do_nothing(answer: Any) -> None:
 def test_an_end_may_have_64_bits() -> None:
     guarded = Guarded(Odd(answer=(Steps(1), (breach(until_ns=(1 << 63) - 1),))))
     assert [each.until_ns for each in guarded.breaches] == [(1 << 63) - 1]
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_target_may_be_flat_or_more(size: int) -> None:
+    guarded = Guarded(Odd(answer=(Steps(1), (breach(targets=(AtMost("ES", size),)),))))
+    assert [each.targets for each in guarded.breaches] == [(AtMost("ES", size),)]
 
 
 @pytest.mark.parametrize("found", [[breach(evidence=[["held", "1"]])], iter([breach(evidence=(("held", "1"),))])])

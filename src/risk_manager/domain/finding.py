@@ -32,7 +32,7 @@ class Loss(StrEnum):
 
 
 class AtMost(msgspec.Struct, frozen=True, gc=False):
-    """The most contracts, long or short, that may remain in one contract; 0 is flat."""
+    """The most contracts, long or short, that may remain in one contract; 0 is flat, and less there is not."""
 
     contract_id: str
     size: int

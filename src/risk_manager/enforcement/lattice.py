@@ -66,7 +66,9 @@ def size_limit(goal: Goal, contract_id: str, net_contracts: int, account: Expose
         case Closed():
             return 0 if _is_meant(goal, contract_id, account) else UNLIMITED
         case SizesAtMost(targets):
-            return min((target.size for target in targets if target.contract_id == contract_id), default=UNLIMITED)
+            sizes = [target.size for target in targets if target.contract_id == contract_id]
+            # Less than nothing would reduce by more than is held, and so open the other side.
+            return max(0, min(sizes, default=UNLIMITED))
         case NoOpeningOrders(scope, allowed):
             if allowed is None or not scope.covers(contract_id, account.contracts.get(contract_id)):
                 return UNLIMITED

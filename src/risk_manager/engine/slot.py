@@ -174,7 +174,7 @@ def _is_measured(item: Breach | Warning) -> bool:
         return True
     # The journal keeps the end of a lockout in 64 bits.
     is_timed = item.until_ns is None or (type(item.until_ns) is int and item.until_ns.bit_length() < 64)
-    return is_timed and all(type(target.size) is int for target in item.targets)
+    return is_timed and all(type(target.size) is int and target.size >= 0 for target in item.targets)
 
 
 def _is_protection(item: Protect) -> bool:
