@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -14,7 +14,16 @@ from risk_manager.domain.finding import Breach
 from risk_manager.domain.intent import Intent
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.order import OrderType, Side
-from risk_manager.rules import DailyLossRule, MaxPositionRule, OptionsInvalid, any_of, named, options_of
+from risk_manager.rules import (
+    DailyLossRule,
+    MaxContracts,
+    MaxPositionRule,
+    OptionsInvalid,
+    Remedy,
+    any_of,
+    named,
+    options_of,
+)
 from risk_manager.runtime.enforcements import Timing
 from risk_manager.runtime.guard import Guard
 from risk_manager.runtime.risk_manager import SHORTHANDS
@@ -206,6 +215,19 @@ async def test_a_rule_that_contradicts_itself_cannot_be_added() -> None:
     rm = await RiskManager.create(account=1, rules={}, username="pat", api_key="key")
     with pytest.raises(ValueError, match="the members do different things"):
         rm.add_rule(any_of(MaxPositionRule(max_contracts=1), DailyLossRule(limit=-5)))
+
+
+async def test_a_rule_that_fails_with_its_settings_cannot_be_added() -> None:
+    class Moody(MaxContracts, frozen=True, kw_only=True):
+        name: ClassVar[str] = "moody"
+
+        @property
+        def remedy(self) -> Remedy:
+            return {5: super().remedy}[self.limit]
+
+    rm = await RiskManager.create(account=1, rules={}, username="pat", api_key="key")
+    with pytest.raises(ValueError, match="moody fails before the first event: KeyError: 6"):
+        rm.add_rule(Moody(limit=6))
 
 
 async def test_observe_sends_nothing(tmp_path: Path) -> None:

@@ -100,6 +100,65 @@ def test_reports_faults_of_the_options_as_of_any_rule(tmp_path: Path) -> None:
     assert "rules.no_adding_to_losers.from_los: is not known; did you mean from_loss?" in faults(tmp_path, risk=risk)
 
 
+CUTOFF = """
+import msgspec
+from typing import ClassVar
+from risk_manager.rules import Demand, Remedy
+
+class Cutoff(msgspec.Struct, frozen=True, kw_only=True):
+    name: ClassVar[str] = "cutoff"
+    listens_to: ClassVar[frozenset] = frozenset()
+    example: ClassVar[dict] = {"action": "flatten"}
+    action: str = "flatten"
+
+    @property
+    def remedy(self): return Remedy(Demand(self.action))
+    def initial_state(self): return None
+    def deadline_ns(self, state): return None
+    def gauges(self, state, account): return ()
+    def step(self, state, event, account): return state, ()
+"""
+TOUCHY = (
+    CUTOFF
+    + """
+    def __post_init__(self):
+        if self.action == "close_all": raise KeyError(self.action)
+"""
+)
+FAILS = "ValueError: 'close_all' is not a valid Demand"
+
+
+@pytest.mark.parametrize(
+    ("code", "section", "problem"),
+    [
+        (CUTOFF, "cutoff: {action: close_all}", f"rules.cutoff: fails before the first event: {FAILS}"),
+        (CUTOFF, "cutoff: {action: close_all, warn_at: [50]}", f"rules.cutoff: fails before the first event: {FAILS}"),
+        (CUTOFF, "mine: {rule: cutoff, action: close_all}", f"rules.mine: fails before the first event: {FAILS}"),
+        (
+            CUTOFF,
+            "mine: {any_of: [{rule: cutoff, action: close_all}, {rule: max_contracts, limit: 2}]}",
+            f"rules.mine: cannot be built: {FAILS}",
+        ),
+        (TOUCHY, "cutoff: {action: close_all}", "rules.cutoff: cannot be built: KeyError: 'close_all'"),
+    ],
+)
+def test_tries_a_rule_with_the_options_it_is_given(tmp_path: Path, code: str, section: str, problem: str) -> None:
+    text = faults(tmp_path, code, f"custom_rules: [mine.py]\nrules:\n  {section}\n")
+    assert text.splitlines()[1:] == [f"  risk_config.yaml, line 3, column 3, {problem}"]
+
+
+def test_tries_a_rule_with_the_options_of_each_account(tmp_path: Path) -> None:
+    risk = "custom_rules: [mine.py]\nrules:\n  cutoff: {}\noverrides:\n  combine:\n    cutoff: {action: close_all}\n"
+    text = faults(tmp_path, CUTOFF, risk)
+    place = "risk_config.yaml, line 6, column 5, overrides.combine.cutoff"
+    assert text.splitlines()[1:] == [f"  {place}: fails before the first event: {FAILS}"]
+
+
+def test_a_disabled_rule_may_fail_with_its_options(tmp_path: Path) -> None:
+    config = load(tmp_path, CUTOFF, "custom_rules: [mine.py]\nrules:\n  cutoff: {action: close_all, enabled: false}\n")
+    assert config.accounts[0].rules == ()
+
+
 def test_refuses_a_file_that_everybody_may_change(tmp_path: Path) -> None:
     load(tmp_path)
     (tmp_path / "mine.py").chmod(0o666)
@@ -143,6 +202,7 @@ class TestProtocol:
             ({"deadline_ns": lambda self, state: 1.5}, "needs a deadline in whole nanoseconds or None, not 1.5"),
             ({"remedy": property(lambda self: 1 // 0)}, "fails before the first event: ZeroDivisionError"),
             ({"example": {"limit": 0}}, "cannot be built of its `example`"),
+            ({"__post_init__": lambda self: 1 // 0}, "cannot be built of its `example`: integer division"),
         ],
     )
     def test_says_what_is_wrong(self, members: dict[str, Any], problem: str) -> None:

@@ -11,9 +11,9 @@ from risk_manager.domain.events import AccountUpdated, Event
 from risk_manager.domain.finding import AtMost, Breach, Gauge, Protect, Release, Skipped, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.engine import Engine
-from risk_manager.rules import MaxPositionRule
+from risk_manager.rules import MaxPositionRule, SymbolBlocksRule
 from risk_manager.rules._base import Demand, Remedy
-from risk_manager.testing.events import ES
+from risk_manager.testing.events import ES, NQ
 from risk_manager.testing.guarded import Guarded
 
 
@@ -219,6 +219,41 @@ def test_a_state_that_refuses_to_be_read_costs_only_itself() -> None:
     again = Engine.restore(guarded.settings, guarded.engine.snapshot())
     assert again.account.is_synced
     assert again._slots[0].state == Picky(0)
+
+
+class Unable(Odd, frozen=True, kw_only=True):
+    """Cannot begin: its remedy, its state or its deadline fails."""
+
+    name: ClassVar[str] = "unable"
+    fails_in: str = "remedy"
+
+    @property
+    def remedy(self) -> Remedy:
+        return Remedy(Demand("close_all" if self.fails_in == "remedy" else "flatten"))
+
+    def initial_state(self) -> Steps:
+        return Steps(1 // 0 if self.fails_in == "state" else 0)
+
+    def deadline_ns(self, state: Steps) -> Any:
+        return 1 // 0 if self.fails_in == "deadline" else None
+
+
+@pytest.mark.parametrize("fails_in", ["remedy", "state", "deadline"])
+def test_a_rule_that_cannot_begin_leaves_all_rules_as_they_were(fails_in: str) -> None:
+    """Half seated, a rule would be missing, and a lockout that waits for it given an end."""
+    blocks = SymbolBlocksRule(blocked_symbols=["ES"])
+    guarded = Guarded(MaxPositionRule(max_contracts=2), blocks)
+    guarded.feed(guarded.venue.buys(ES, 1, 5800))
+    assert [lockout.until_ns for lockout in guarded.lockouts] == [None]
+    before = guarded.engine.rules
+    with pytest.raises((ValueError, ZeroDivisionError)):
+        guarded.engine.change_rules((Unable(fails_in=fails_in), blocks))
+    assert guarded.engine.rules == before
+    guarded.venue.wait(9 * 3600)
+    guarded.feed(guarded.venue.snapshot())
+    assert [lockout.until_ns for lockout in guarded.lockouts] == [None]
+    guarded.feed(guarded.venue.buys(NQ, 3, 21_000))
+    assert guarded.codes[-1] == "MAX_CONTRACTS"
 
 
 def test_a_rule_that_fails_on_its_old_state_begins_afresh() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -11,7 +12,8 @@ from structlog.testing import capture_logs
 from risk_manager.domain.intent import IntentState
 from risk_manager.domain.lockout import Lockout
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.engine import EngineSettings
+from risk_manager.engine import Engine, EngineSettings
+from risk_manager.rules import MaxContracts, Remedy
 from risk_manager.runtime.guard import Guard
 from risk_manager.runtime.minimal import dormant
 from risk_manager.runtime.recovery import recovered
@@ -59,6 +61,19 @@ async def minimal(folder: Path, *lockouts: Lockout) -> AsyncIterator[GuardScene]
         yield scene
     finally:
         await scene.guard.stop()
+
+
+def test_asks_nothing_of_a_rule_that_fails_at_it() -> None:
+    class Unable(MaxContracts, frozen=True, kw_only=True):
+        name: ClassVar[str] = "unable"
+
+        @property
+        def remedy(self) -> Remedy:
+            raise ValueError("no such action")
+
+    asleep = dormant((Unable(limit=5), *LOCKING))
+    engine = Engine(EngineSettings("1001", DAYS, asleep))
+    assert [rule.name for rule in engine.rules] == ["unable", *(rule.name for rule in LOCKING)]
 
 
 async def test_judges_no_rule_and_says_so(tmp_path: Path) -> None:

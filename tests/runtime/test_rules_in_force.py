@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from risk_manager.rules import RULES, MaxContracts, Rule, build_rules, options_of
+from risk_manager.rules import RULES, MaxContracts, Remedy, Rule, build_rules, options_of
 from risk_manager.runtime.rules_in_force import RulesInForce
 from risk_manager.testing.events import HOUR_NS, MES
 from tests.runtime.guard_scene import GuardScene
@@ -109,6 +109,27 @@ def test_says_so_when_a_rules_code_is_gone(tmp_path: Path) -> None:
         again = opened(tmp_path, rules(9))
     assert [line["event"] for line in said] == ["rule cannot be kept in force"]
     assert [rule.name for rule in again.rules] == ["max_contracts"]
+
+
+def test_says_so_when_changed_code_fails_at_the_settings_in_force(tmp_path: Path) -> None:
+    class Mine(MaxContracts, frozen=True, kw_only=True):
+        name: ClassVar[str] = "mine"
+        least: ClassVar[int] = 1
+
+        @property
+        def remedy(self) -> Remedy:
+            if self.limit < self.least:
+                raise ValueError(f"less than {self.least}")
+            return super().remedy
+
+    opened(tmp_path, (Mine(limit=5),)).see_day(MONDAY)
+    Mine.least = 6
+    with capture_logs() as said:
+        again = opened(tmp_path, (Mine(limit=9),))
+    assert again.rules == (Mine(limit=9),)
+    assert [(line["event"], line["error"]) for line in said] == [
+        ("rule cannot be kept in force", "fails before the first event: ValueError: less than 6")
+    ]
 
 
 def test_guards_on_when_the_disk_refuses(tmp_path: Path) -> None:

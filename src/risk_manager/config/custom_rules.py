@@ -23,7 +23,7 @@ from risk_manager.config.document import Document, KeyPath, read_document
 from risk_manager.config.faults import ConfigInvalid, Fault
 from risk_manager.config.places import placed
 from risk_manager.domain.events import Event
-from risk_manager.rules import RULES, OptionsInvalid, Rule, build_rule, describe
+from risk_manager.rules import RULES, Rule, build_rule, describe, trial_faults
 from risk_manager.rules._compose.sections import MOST_NAME, is_name
 
 RISK_FILE = "risk_config.yaml"
@@ -101,9 +101,9 @@ def protocol_faults(rule_class: Any) -> tuple[str, ...]:
     example = getattr(rule_class, "example", {})
     try:
         rule: Any = build_rule(rule_class, example)
-    except OptionsInvalid as invalid:
-        return (f"cannot be built of its `example`: {invalid}",)
-    return tuple(_behaviour_faults(rule))
+    except Exception as error:  # noqa: BLE001  # it is somebody else's code
+        return (f"cannot be built of its `example`: {error}",)
+    return trial_faults(rule)
 
 
 def _shape_faults(rule_class: Any) -> Iterator[str]:
@@ -123,22 +123,6 @@ def _shape_faults(rule_class: Any) -> Iterator[str]:
     missing = [method for method in _METHODS if not callable(getattr(rule_class, method, None))]
     if missing:
         yield f"has no {', '.join(missing)}"
-
-
-def _behaviour_faults(rule: Any) -> Iterator[str]:
-    """What can be tried before any event comes."""
-    try:
-        state = rule.initial_state()
-        due_ns = rule.deadline_ns(state)
-        msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=type(state))
-        rule.remedy.demand  # noqa: B018  # a remedy has one
-    except Exception as error:  # noqa: BLE001  # it is somebody else's code
-        yield f"fails before the first event: {type(error).__name__}: {error}"
-        return
-    if state is not None and not isinstance(state, msgspec.Struct):
-        yield "needs a state that is a frozen msgspec.Struct, or None"
-    if due_ns is not None and type(due_ns) is not int:
-        yield f"needs a deadline in whole nanoseconds or None, not {due_ns!r}"
 
 
 def _of_file(path: Path, directory: Path, document: Document, place: KeyPath, faults: list[Fault]) -> list[type[Rule]]:

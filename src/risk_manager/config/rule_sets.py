@@ -12,7 +12,7 @@ from risk_manager.config.calendar import zone_faults
 from risk_manager.config.document import Document, KeyPath
 from risk_manager.config.faults import Fault, suggestion
 from risk_manager.config.limits import contradictions, doubts
-from risk_manager.rules import RULES, OptionsInvalid, Rule, build_rules
+from risk_manager.rules import RULES, OptionsInvalid, Rule, build_rules, trial_faults
 
 
 class RuleSets(NamedTuple):
@@ -90,7 +90,7 @@ class _Composer:
         for fault in contradictions(rules):
             self._place(fault.option, fault.message, sections)
         for rule in rules:
-            for problem in zone_faults(rule):
+            for problem in (*zone_faults(rule), *trial_faults(rule)):
                 self._place(rule.name, problem, sections)
         return rules
 

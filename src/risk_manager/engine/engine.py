@@ -113,19 +113,22 @@ class Engine:
         return self._sequence
 
     def change_rules(self, rules: tuple[Rule, ...]) -> None:
-        """Put new rules in force; follow it with a RulesChanged event. A rule kept under its name keeps its state."""
-        self._settings = msgspec.structs.replace(self._settings, rules=rules)
+        """Put new rules in force; follow it with a RulesChanged event. A rule kept under its name keeps its state.
+
+        Raises:
+            Exception: what a rule raises that cannot begin; all rules then stay as they were.
+        """
         self._seat(rules)
+        self._settings = msgspec.structs.replace(self._settings, rules=rules)
 
     def _seat(self, rules: tuple[Rule, ...]) -> None:
         before = {slot.name: slot for slot in self._slots}
-        self._slots = []
-        for rule in rules:
-            slot = Slot(rule)
-            old = before.get(rule.name)
+        slots = [Slot(rule) for rule in rules]
+        for slot in slots:
+            old = before.get(slot.name)
             if old is not None:
                 slot.follow(old)
-            self._slots.append(slot)
+        self._slots = slots
         self._listeners = {
             kind: [slot for slot in self._slots if kind in _WAKE_EVERY_RULE or kind in slot.rule.listens_to]
             for kind in ALL_EVENTS

@@ -12,7 +12,7 @@ import msgspec
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.finding import Breach, Finding, Gauge, Protect, Release, Skipped, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT, Scope
-from risk_manager.rules._base import Rule, Slack, slack_of
+from risk_manager.rules._base import Rule, Slack, remedy_of, slack_of
 from risk_manager.rules._compose import put_together, signature_of, taken_apart
 
 RULE_FAILED = "RULE_FAILED"
@@ -52,9 +52,12 @@ class Slot:
     __slots__ = ("due_ns", "failures", "is_quiet", "name", "remedy", "reported", "rule", "skips", "state")
 
     def __init__(self, rule: Rule) -> None:
+        """Raises:
+        Exception: what the rule raises before any event has come; see `trial_faults`.
+        """
         self.rule = rule
         self.name = rule.name
-        self.remedy = rule.remedy
+        self.remedy = remedy_of(rule)
         self.state: Any = rule.initial_state()
         self.due_ns = rule.deadline_ns(self.state)
         self.is_quiet = True

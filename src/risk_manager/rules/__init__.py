@@ -25,6 +25,7 @@ from risk_manager.rules._compose import (
     schedules_of,
     sections,
     tightened,
+    trial_faults,
     warned,
 )
 from risk_manager.rules._compose.sections import common_options
@@ -182,5 +183,6 @@ __all__ = [
     "options_of",
     "schedules_of",
     "tightened",
+    "trial_faults",
     "warned",
 ]

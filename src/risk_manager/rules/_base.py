@@ -56,6 +56,19 @@ UNBOUNDED = 1 << 62
 """No bound: more than any money in micros or venue time."""
 
 
+def remedy_of(rule: Any) -> Remedy:
+    """The rule's remedy, of the types it must have.
+
+    Raises:
+        Exception: what the rule raises for its settings, or what is wrong with the remedy.
+    """
+    remedy = msgspec.msgpack.decode(msgspec.msgpack.encode(rule.remedy), type=Remedy)
+    lock = remedy.lock
+    if lock is not None and lock.until is LockUntil.DURATION and not 0 < (lock.duration_ns or 0) < UNBOUNDED:
+        raise ValueError(f"a lock that ends after a duration needs one above 0, not {lock.duration_ns}")
+    return remedy
+
+
 class Slack(msgspec.Struct, frozen=True, gc=False):
     """How far open profit may move before a rule has to look again.
 

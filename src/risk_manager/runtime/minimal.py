@@ -10,7 +10,7 @@ from risk_manager.domain.account import AccountView
 from risk_manager.domain.events import Event
 from risk_manager.domain.finding import Finding, Gauge, Skipped
 from risk_manager.rules import Rule
-from risk_manager.rules._base import Remedy
+from risk_manager.rules._base import Demand, Remedy
 
 CRASHES = 3
 """So many starts without a proper end within a minute are no accident."""
@@ -27,9 +27,8 @@ class _Dormant:
     kind: ClassVar[str] = "dormant"
     name: ClassVar[str]
     listens_to: ClassVar[frozenset[type]] = frozenset()
-
-    def __init__(self, remedy: Remedy) -> None:
-        self.remedy = remedy
+    # Of the rule itself nothing is asked: it may be what ended every start.
+    remedy: ClassVar[Remedy] = Remedy(Demand.ALERT)
 
     def initial_state(self) -> None:
         return None
@@ -46,4 +45,4 @@ class _Dormant:
 
 def dormant(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     """Rules of the same names that find nothing."""
-    return tuple(type("Dormant", (_Dormant,), {"name": rule.name})(rule.remedy) for rule in rules)
+    return tuple(type("Dormant", (_Dormant,), {"name": rule.name})() for rule in rules)

@@ -16,7 +16,7 @@ from risk_manager.domain.decision import Decision
 from risk_manager.domain.finding import Breach, Warning
 from risk_manager.domain.intent import IntentState
 from risk_manager.engine import Mode
-from risk_manager.rules import RULES, Fault, OptionsInvalid, Rule, Waiting, build_rules, class_of
+from risk_manager.rules import RULES, Fault, OptionsInvalid, Rule, Waiting, build_rules, class_of, trial_faults
 from risk_manager.rules._options import nearest
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.enforcements import Timing
@@ -177,6 +177,7 @@ class RiskManager:
                 f"{rule.name} is there already; give each rule once, or another name: named(rule, 'other')"
             )
         problems = [fault for made in class_of(rule).values() for fault in protocol_faults(made)]
+        problems += trial_faults(rule)
         contradictions: tuple[Fault, ...] = getattr(rule, "contradictions", tuple)()
         if problems or contradictions:
             raise ValueError(f"{rule.name} {'; '.join([*problems, *map(str, contradictions)])}")

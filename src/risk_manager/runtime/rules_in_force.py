@@ -11,7 +11,16 @@ import msgspec
 import structlog
 
 from risk_manager.persistence.whole_file import write_whole
-from risk_manager.rules import RULES, OptionsInvalid, Rule, build_rules, class_of, options_of, tightened
+from risk_manager.rules import (
+    RULES,
+    OptionsInvalid,
+    Rule,
+    build_rules,
+    class_of,
+    options_of,
+    tightened,
+    trial_faults,
+)
 from risk_manager.rules import Waiting as Waiting
 
 FOLDER = "rules"
@@ -70,10 +79,16 @@ class RulesInForce:
         rules: list[Rule] = []
         for name, section in record.sections.items():
             try:
-                rules.extend(build_rules({name: section}, classes))
+                built = build_rules({name: section}, classes)
+                problems = [problem for rule in built for problem in trial_faults(rule)]
             except OptionsInvalid as invalid:
+                built, problems = (), [str(invalid)]
+            if problems:
                 # Its code is gone, or was changed: nothing is left to keep in force.
-                log.critical("rule cannot be kept in force", account=self._account_id, rule=name, error=str(invalid))
+                error = "; ".join(problems)
+                log.critical("rule cannot be kept in force", account=self._account_id, rule=name, error=error)
+            else:
+                rules.extend(built)
         return tuple(rules)
 
     def _read(self) -> _Record | None:

@@ -416,6 +416,50 @@ def test_halves_that_do_not_go_together_wait_as_a_whole() -> None:
     assert tightened((before,), (Paired(cap=3, plain=6),)).rules == (Paired(cap=3, plain=5),)
 
 
+class Touchy(Sample, frozen=True):
+    """A sample that fails at a cap of 4 with a plain of 5, each time somewhere else."""
+
+    fails_in: ClassVar[str] = "remedy"
+
+    def fail(self, where: str) -> None:
+        if (self.cap, self.plain, self.fails_in) == (4, 5, where):
+            raise ZeroDivisionError
+
+    @property
+    def remedy(self) -> Remedy:
+        self.fail("remedy")
+        return Remedy(Demand.ALERT)
+
+    def contradictions(self) -> tuple[Fault, ...]:
+        self.fail("contradictions")
+        return ()
+
+    def initial_state(self) -> None:
+        self.fail("initial_state")
+
+
+@pytest.mark.parametrize("where", ["remedy", "contradictions", "initial_state"])
+def test_halves_that_fail_together_wait_as_a_whole(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Touchy, "fails_in", where)
+    before = Touchy(cap=6, plain=5)
+    result = tightened((before,), (Touchy(cap=4, plain=6, is_on=True),))
+    assert result.rules == (before,)
+    assert [one.option for one in result.waiting] == ["cap", "is_on", "plain"]
+    assert tightened((before,), (Touchy(cap=3, plain=6),)).rules == (Touchy(cap=3, plain=5),)
+
+
+def test_an_action_that_fails_with_the_other_options_waits() -> None:
+    class Moody(Sample, frozen=True):
+        @property
+        def remedy(self) -> Remedy:
+            return {(Does.ALERT, 5): REMEDIES[Does.ALERT], (Does.LOCK, 6): REMEDIES[Does.LOCK]}[self.action, self.plain]
+
+    before = Moody(action=Does.ALERT, plain=5)
+    result = tightened((before,), (Moody(action=Does.LOCK, plain=6),))
+    assert result.rules == (before,)
+    assert [one.option for one in result.waiting] == ["plain", "action"]
+
+
 def test_tells_a_schedule_that_waits() -> None:
     def scheduled(**hours: object) -> tuple[Rule, ...]:
         return build_rules({"max_contracts": {"limit": 2, **hours}})

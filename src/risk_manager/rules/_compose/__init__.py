@@ -18,6 +18,7 @@ from risk_manager.rules._compose.shape import (
     taken_apart,
 )
 from risk_manager.rules._compose.strictness import Waiting, tightened
+from risk_manager.rules._compose.trial import trial_faults
 from risk_manager.rules._compose.warn_at import warned
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "signature_of",
     "taken_apart",
     "tightened",
+    "trial_faults",
     "warned",
 ]

@@ -71,7 +71,11 @@ def build_rules(options: Mapping[str, Section], classes: Classes) -> tuple[Rule,
     faults: list[Fault] = []
     rules: list[Rule] = []
     for name in sorted(options):
-        rule = _Reader(classes, options, faults).section(name, options[name])
+        rule: Rule | None = None
+        try:
+            rule = _Reader(classes, options, faults).section(name, options[name])
+        except Exception as error:  # noqa: BLE001  # a rule of the user's own may fail at its own settings
+            faults.append(Fault(name, f"cannot be built: {type(error).__name__}: {error}"))
         if rule is not None and options[name].get("enabled", True) is True:
             rules.append(rule)
     if faults:

@@ -19,11 +19,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from risk_manager.domain.lockout import OnLock
-from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy, Rule
+from risk_manager.rules._base import Demand, LockTerms, LockUntil, Rule, remedy_of
 from risk_manager.rules._compose.during import During, during
 from risk_manager.rules._compose.sections import options_of
 from risk_manager.rules._compose.shape import Layer, core_of, is_layer, named
+from risk_manager.rules._compose.trial import trial_faults
 from risk_manager.rules._compose.warn_at import WarnAt, warned
+from risk_manager.rules._options import Fault
 from risk_manager.rules._options.fields import spellings
 
 _DEMANDS = list(Demand)
@@ -89,8 +91,8 @@ def _is_plain(core: Any) -> bool:
 def _merged_core(old: Any, new: Any, waiting: list[Waiting]) -> Any:
     changed = [name for name in old.__struct_fields__ if getattr(old, name) != getattr(new, name)]
     stricter = {name: getattr(new, name) for name in changed if _is_stricter(old, new, name)}
-    merged = msgspec.structs.replace(old, **stricter)
-    if getattr(merged, "contradictions", tuple)():
+    merged = _replaced(old, stricter)
+    if merged is None:
         # Halves of two settings that do not go together: the old one stays whole.
         merged, stricter = old, {}
     for name in changed:
@@ -98,6 +100,16 @@ def _merged_core(old: Any, new: Any, waiting: list[Waiting]) -> Any:
             option = spellings(name)[0]
             waiting.append(Waiting(old.name, option, _option_text(old, option), _option_text(new, option)))
     return merged
+
+
+def _replaced(old: Any, stricter: Mapping[str, Any]) -> Any:
+    """The rule with these settings in place of its own; None where that is no rule that can be put in force."""
+    try:
+        merged = msgspec.structs.replace(old, **stricter)
+        contradictions: tuple[Fault, ...] = getattr(merged, "contradictions", tuple)()
+    except Exception:  # noqa: BLE001  # a rule of the user's own may fail at settings nobody wrote
+        return None
+    return None if contradictions or trial_faults(merged) else merged
 
 
 def _layered(core: Any, old: Rule, new: Rule, waiting: list[Waiting]) -> Rule:
@@ -200,10 +212,13 @@ def _is_stricter_number(declared: str, old: Any, new: Any) -> bool:
 
 def _is_stricter_remedy(old: Any, new: Any, field: str) -> bool:
     """Whether the option alone makes the rule demand more, and nothing less."""
-    if not isinstance(getattr(old, field), StrEnum) or not hasattr(old, "remedy"):
+    if not isinstance(getattr(old, field), StrEnum) or not hasattr(type(old), "remedy"):
         return False
-    before: Remedy = old.remedy
-    after: Remedy = msgspec.structs.replace(old, **{field: getattr(new, field)}).remedy
+    try:
+        before = remedy_of(old)
+        after = remedy_of(msgspec.structs.replace(old, **{field: getattr(new, field)}))
+    except Exception:  # noqa: BLE001  # a rule of the user's own may fail at settings nobody wrote
+        return False
     demands_more = _DEMANDS.index(after.demand) - _DEMANDS.index(before.demand)
     locks_more = after.lock == before.lock or is_stricter_lock(before.lock, after.lock)
     return before != after and demands_more >= 0 and locks_more
