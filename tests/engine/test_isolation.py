@@ -13,7 +13,7 @@ from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.engine import Engine
 from risk_manager.rules import MaxPositionRule, SymbolBlocksRule
 from risk_manager.rules._base import Demand, Remedy
-from risk_manager.testing.events import ES, NQ
+from risk_manager.testing.events import ES, HOUR_NS, NQ, SECOND_NS, START_NS
 from risk_manager.testing.guarded import Guarded
 
 
@@ -182,6 +182,58 @@ def test_a_deadline_that_is_none_is_a_failure(due: Any) -> None:
     guarded = Guarded(Odd(due=due))
     assert [warning.code for warning in guarded.warnings] == ["RULE_FAILED"]
     assert guarded.engine.next_deadline_ns() is None
+
+
+FIRST_NS = START_NS + 2_000_000
+"""When the snapshot is answered that a scenario begins with."""
+
+
+class Punctual(Odd, frozen=True, kw_only=True):
+    """Has one deadline all the time."""
+
+    def deadline_ns(self, state: Steps) -> Any:
+        return self.due
+
+
+@pytest.mark.parametrize(
+    ("due_ns", "then_ns"),
+    [
+        (FIRST_NS - HOUR_NS, FIRST_NS + SECOND_NS),
+        (FIRST_NS - 1, FIRST_NS + SECOND_NS),
+        (FIRST_NS, FIRST_NS + SECOND_NS),
+        (FIRST_NS + 1, FIRST_NS + 1),
+        (FIRST_NS + SECOND_NS, FIRST_NS + SECOND_NS),
+    ],
+)
+def test_a_deadline_that_has_come_waits_a_second_after_a_failure(due_ns: int, then_ns: int) -> None:
+    guarded = Guarded(Punctual(due=due_ns, raises=True))
+    assert guarded.engine.account.now_ns == FIRST_NS
+    assert guarded.engine.next_deadline_ns() == then_ns
+
+
+def test_a_second_that_waits_is_not_begun_again_by_every_failure() -> None:
+    guarded = Guarded(Punctual(due=FIRST_NS, raises=True))
+    for _ in range(9):
+        guarded.venue.wait(0.1)
+        guarded.feed(guarded.venue.account())
+    assert guarded.engine.next_deadline_ns() == FIRST_NS + SECOND_NS
+
+
+def test_a_rule_that_has_recovered_keeps_its_deadlines() -> None:
+    answers = iter([(Steps(1), ()), 5, (Steps(2), ())])
+
+    class Recovering(Odd, frozen=True, kw_only=True):
+        def deadline_ns(self, state: Steps) -> Any:
+            return START_NS + (HOUR_NS if state.count > 1 else 0)
+
+        def step(self, state: Steps, event: Event, account: AccountView) -> Any:
+            return next(answers)
+
+    guarded = Guarded(Recovering())
+    guarded.feed(guarded.venue.account())
+    assert guarded.engine.next_deadline_ns() == guarded.engine.account.now_ns + SECOND_NS
+    guarded.feed(guarded.venue.account())
+    assert guarded.engine.next_deadline_ns() == START_NS + HOUR_NS
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import pytest
 from structlog.testing import capture_logs
 
+from risk_manager.domain.account import AccountView
 from risk_manager.domain.actions import Action, ClosePosition, PlaceStop
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import ConnectionChanged, Event, Link, Outcome
 from risk_manager.domain.order import Side
 from risk_manager.engine import Mode
 from risk_manager.ports.journal import JournalConflict
-from risk_manager.rules import build_rules
+from risk_manager.rules import MaxContracts, build_rules
 from risk_manager.runtime import commits
 from risk_manager.runtime import guard as guard_module
 from risk_manager.runtime.enforcements import Timing
@@ -169,6 +171,25 @@ class TestFaultsOfOurs:
             await scene.clock.pass_time(10)
             timers = [event for event in calls if type(event).__name__ == "TimerFired"]
             assert 9 <= len(timers) <= 12
+
+    async def test_does_not_repeat_the_failing_deadline_of_a_rule_without_pause(self) -> None:
+        stepped: list[str] = []
+
+        class Late(MaxContracts, frozen=True, kw_only=True):
+            name: ClassVar[str] = "late"
+
+            def deadline_ns(self, state: object) -> Any:
+                return 1
+
+            def step(self, state: Any, event: Event, account: AccountView) -> Any:
+                stepped.append(type(event).__name__)
+                raise ZeroDivisionError
+
+        async with guarded(rules=(Late(limit=5),)) as scene:
+            await scene.clock.pass_time(10)
+            # A second after each, whatever it was: the polls in between count as well.
+            assert 9 <= len(stepped) <= 14
+            assert scene.guard.engine.failures() == {"late": len(stepped)}
 
     async def test_shields_the_guarding_from_its_listeners(self) -> None:
         heard: list[int] = []

@@ -174,7 +174,7 @@ class Engine:
                 if state is not slot.state:
                     slot.advance(state)
             except Exception as error:  # noqa: BLE001  # one faulty rule must not stop the others (design law 9)
-                found = slot.failed(error)
+                found = slot.failed(error, account.now_ns)
             if found or not slot.is_quiet:
                 step = step or Step(self._decision_id())
                 self._absorb(step, slot, found)

@@ -18,6 +18,9 @@ from risk_manager.rules._compose import put_together, signature_of, taken_apart
 RULE_FAILED = "RULE_FAILED"
 """Code of the warning that a rule did something wrong; it is repeated at every step, and so reported once."""
 
+AFTER_FAILURE_NS = 1_000_000_000
+"""How long the next deadline waits after a failure, or one that repeats itself would be all we do."""
+
 FindingKey = tuple[str, str, Scope, int | None]
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -163,9 +166,15 @@ class Slot:
             sound.append(decode(_encode(item)))
         return tuple(sound)
 
-    def failed(self, error: Exception) -> tuple[Warning]:
-        """What to report in place of what the rule found; its state stays as it was."""
+    def failed(self, error: Exception, now_ns: int) -> tuple[Warning]:
+        """What to report in place of what the rule found; its state stays as it was.
+
+        Args:
+            now_ns: venue time; a deadline that has come by then comes again after a while.
+        """
         self.failures += 1
+        if self.due_ns is not None and self.due_ns <= now_ns:
+            self.due_ns = now_ns + AFTER_FAILURE_NS
         evidence = (("error", _told(error)),)
         return (Warning(self.name, RULE_FAILED, 0, 0, Unit.NONE, ACCOUNT, evidence),)
 

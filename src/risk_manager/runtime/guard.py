@@ -24,6 +24,7 @@ from risk_manager.domain.events import (
 from risk_manager.domain.fill import Fill
 from risk_manager.enforcement.last_look import is_still_due
 from risk_manager.engine import Engine, EngineSettings
+from risk_manager.engine.slot import AFTER_FAILURE_NS
 from risk_manager.ports.clock import Clock
 from risk_manager.ports.journal import Journal, JournalUnavailable
 from risk_manager.ports.latch import Latch, Latched
@@ -46,9 +47,6 @@ SECOND_NS = 1_000_000_000
 SAVE_EVERY_NS = SECOND_NS
 TIMER_STEP_NS = 1_000_000
 """How exactly deadlines are kept."""
-
-AFTER_FAILURE_NS = SECOND_NS
-"""How long the next deadline waits after an exception of ours, or one that repeats itself would be all we do."""
 
 DENIED = "enforcement"
 """The fault of a venue that does not let the guard act."""
