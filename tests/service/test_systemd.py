@@ -42,6 +42,10 @@ def test_runs_as_a_user_of_its_own_with_a_state_nobody_else_reads() -> None:
     assert {"User=guard", "Group=guard"} <= set(lines_of(other))
 
 
+def test_bounds_its_memory_and_has_room_for_files() -> None:
+    assert {"MemoryMax=512M", "OOMScoreAdjust=-900", "LimitNOFILE=65536"} <= set(lines_of(PLAIN))
+
+
 def test_has_every_setting_once() -> None:
     names = [line.partition("=")[0] for line in lines_of(PLAIN) if "=" in line and not line.startswith("#")]
     assert sorted(name for name in set(names) if names.count(name) > 1) == ["SystemCallFilter"]

@@ -20,6 +20,9 @@ STOP_S = 15
 RESTART_MS = 250
 MEMORY_MAX = "512M"
 
+MOST_FILES = 65536
+"""The usual 1024 are enough for the guard; the rest is room that nobody who opens connections to it can use up."""
+
 # systemd 252 and later read all of these. `systemd-analyze security` judges them.
 SANDBOX = """
 NoNewPrivileges=yes
@@ -102,6 +105,7 @@ StateDirectoryMode=0700
 OOMScoreAdjust=-900
 MemoryMax={MEMORY_MAX}
 TasksMax=64
+LimitNOFILE={MOST_FILES}
 {SANDBOX}
 
 [Install]
