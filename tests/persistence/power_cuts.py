@@ -22,6 +22,7 @@ import msgspec
 
 from risk_manager.persistence import database, store
 from risk_manager.persistence.seals import KEY_NAME
+from risk_manager.persistence.steps import all_steps
 from risk_manager.persistence.store import Store
 from tests.persistence.forgetful_disk import (
     Acknowledged,
@@ -212,7 +213,7 @@ def _judge(folder: Path, acknowledged: int, tally: Tally) -> None:
     journal = Store(folder, wait_ms=0)
     try:
         known = journal.recover(ACCOUNT_ID)
-        decisions = journal.decisions(ACCOUNT_ID, 0, 1_000_000)
+        decisions = all_steps(journal.decisions(ACCOUNT_ID, 0, 1_000_000))
     except (sqlite3.Error, database.Unusable, msgspec.MsgspecError):
         tally.unreadable += 1
         tally.early += acknowledged == 0

@@ -4,18 +4,24 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from risk_manager.domain.coverage import Cover, Gap
+from risk_manager.domain.decision import Decision
 from risk_manager.domain.intent import IntentState
 from risk_manager.domain.lockout import OnLock
 from risk_manager.domain.scope import Scope
 from risk_manager.persistence.database import FILE_NAME
+from risk_manager.persistence.instance_lock import InstanceLock
+from risk_manager.persistence.seals import CLOSED_NAME
 from risk_manager.persistence.sqlite_journal import SqliteJournal
+from risk_manager.persistence.store import Store
+from risk_manager.persistence.writer import Writer
 from risk_manager.ports.journal import Journal, JournalConflict, JournalUnavailable, Recovered
 from tests.persistence.disk_limits import no_writes_past
 from tests.persistence.samples import (
@@ -171,6 +177,82 @@ async def test_commits_in_the_order_of_the_calls(journal: SqliteJournal) -> None
     recovered = await journal.recover(ACCOUNT_ID)
     lockouts, intents = remembered(links)
     assert (set(recovered.lockouts), list(recovered.open_intents)) == (lockouts, intents)
+
+
+class WatchedWriter(Writer):
+    """Writes down what it carries out, and carries it out only while its gate is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.did: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.has_begun = threading.Event()
+
+    async def run[Answer](self, work: Callable[[], Answer], *, gives_way: bool = False) -> Answer:
+        def watched() -> Answer:
+            self.did.append("step" if gives_way else "call")
+            self.has_begun.set()
+            self.gate.wait(5)
+            return work()
+
+        return await super().run(watched, gives_way=gives_way)
+
+
+def large(sequence: int) -> Decision:
+    """A decision of one and the same enforcement, as long as all that is read in one step."""
+    told = msgspec.structs.replace(intent(f"{ACCOUNT_ID}-1-1"), code="x" * 256 * 1024)
+    return decision(sequence, intents=(told,))
+
+
+@pytest.mark.parametrize("is_story", [False, True])
+async def test_keeps_a_commit_waiting_for_one_step_of_the_reads_at_most(tmp_path: Path, is_story: bool) -> None:
+    writer = WatchedWriter()
+    journal = SqliteJournal(Store(tmp_path, wait_ms=0), InstanceLock.acquire(tmp_path, wait_s=0), writer)
+    made = tuple(large(sequence) for sequence in range(1, 5))
+    for each in made:
+        await journal.commit(each)
+    await journal.recover(ACCOUNT_ID)
+    writer.did.clear()
+    writer.has_begun.clear()
+    writer.gate.clear()
+
+    async def read() -> tuple[Decision, ...]:
+        if not is_story:
+            return await journal.decisions(ACCOUNT_ID, most=4)
+        story = await journal.story(f"{ACCOUNT_ID}-1-1")
+        assert story is not None
+        return story.decisions
+
+    reads = [asyncio.create_task(read()) for _ in range(3)]
+    assert await asyncio.to_thread(writer.has_begun.wait, 5)
+    commit = asyncio.create_task(journal.commit(decision(1, account_id="2")))
+    await asyncio.sleep(0)
+    writer.gate.set()
+    assert await asyncio.gather(*reads) == [made] * 3
+    await commit
+    assert writer.did[:2] == ["step", "call"]
+    assert writer.did.count("step") >= 3 * len(made)
+    await journal.close()
+
+
+async def test_does_not_open_its_file_again_for_a_read_it_was_asked_for_before_it_closed(tmp_path: Path) -> None:
+    writer = WatchedWriter()
+    journal = SqliteJournal(Store(tmp_path, wait_ms=0), InstanceLock.acquire(tmp_path, wait_s=0), writer)
+    for sequence in range(1, 5):
+        await journal.commit(large(sequence))
+    writer.has_begun.clear()
+    writer.gate.clear()
+    reads = [asyncio.create_task(journal.decisions(ACCOUNT_ID)) for _ in range(3)]
+    assert await asyncio.to_thread(writer.has_begun.wait, 5)
+    closing_it = asyncio.create_task(journal.close())
+    await asyncio.sleep(0)
+    writer.gate.set()
+    for read in reads:
+        with pytest.raises(JournalUnavailable, match="closed"):
+            await read
+    await closing_it
+    assert (tmp_path / CLOSED_NAME).exists()
 
 
 async def test_finishes_a_commit_whose_caller_was_cancelled(journal: SqliteJournal) -> None:

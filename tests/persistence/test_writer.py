@@ -32,6 +32,36 @@ async def test_carries_out_calls_in_their_order_on_a_thread_of_its_own(writer: W
     assert threading.get_ident() not in threads
 
 
+async def test_lets_every_other_call_go_before_those_that_give_way(writer: Writer) -> None:
+    gate = threading.Event()
+    seen: list[str] = []
+
+    def call(name: str, *, gives_way: bool = False) -> asyncio.Task[None]:
+        return asyncio.create_task(writer.run(partial(seen.append, name), gives_way=gives_way))
+
+    busy = asyncio.create_task(writer.run(lambda: gate.wait(5)))
+    calls = [call("read 1", gives_way=True), call("first"), call("read 2", gives_way=True), call("second")]
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(busy, *calls)
+    assert seen == ["first", "second", "read 1", "read 2"]
+
+
+async def test_ends_after_all_calls_made_so_far() -> None:
+    writer, gate = Writer(), threading.Event()
+    seen: list[str] = []
+    busy = asyncio.create_task(writer.run(lambda: gate.wait(5)))
+    calls = [
+        asyncio.create_task(writer.run(partial(seen.append, "gives way"), gives_way=True)),
+        asyncio.create_task(writer.run(partial(seen.append, "does not"))),
+    ]
+    await asyncio.sleep(0)
+    writer.stop()
+    gate.set()
+    await asyncio.gather(busy, *calls)
+    assert seen == ["does not", "gives way"]
+
+
 async def test_raises_what_the_work_raised(writer: Writer) -> None:
     def fail() -> None:
         raise ZeroDivisionError("of the work")

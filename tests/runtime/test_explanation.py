@@ -10,6 +10,7 @@ from risk_manager.domain.actions import ClosePosition
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import ActionAccepted, ActionRejected, Refusal
 from risk_manager.engine import Mode
+from risk_manager.persistence.steps import all_steps
 from risk_manager.persistence.store import Store
 from risk_manager.rules import build_rules
 from risk_manager.runtime.enforcements import EnforcementLog, Timing, record_of
@@ -72,7 +73,7 @@ class Scene(Guarded):
             store.remember(tuple(record_of(each) for each in self.log.unsaved))
         store.finish()
         store = Store(directory, wait_ms=0)
-        story = store.story(self.intent_id)
+        story = all_steps(store.story(self.intent_id))
         store.close()
         assert story is not None
         return explain(story, self.intent_id)
@@ -184,7 +185,7 @@ def test_tells_what_was_left_undone_when_the_account_was_only_observed_from_then
 def test_knows_nothing_of_an_id_that_is_none(tmp_path: Path) -> None:
     store = Store(tmp_path, wait_ms=0)
     for unknown in ("", "1", "-", "1001-1-1", "a-b-c", "'; DROP TABLE decisions"):
-        assert store.story(unknown) is None
+        assert all_steps(store.story(unknown)) is None
     store.close()
 
 

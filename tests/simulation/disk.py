@@ -58,7 +58,8 @@ class VirtualWriter:
     def when_idle(self, work: Callable[[], None]) -> None:
         self._idle = work
 
-    async def run[Answer](self, work: Callable[[], Answer]) -> Answer:
+    async def run[Answer](self, work: Callable[[], Answer], *, gives_way: bool = False) -> Answer:
+        """Calls keep their order: what gives way is read before the guarding begins, and meets nothing else."""
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._calls.append((work, future))
         self._go_on()

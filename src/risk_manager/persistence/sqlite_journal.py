@@ -1,11 +1,13 @@
 """The journal on SQLite: one file, one connection, one thread.
 
-Calls are carried out one after another in the order they were made. A commit is acknowledged when the disk has it; a
+Calls are carried out one after another in the order they were made; but reads that may take long, whoever asks for
+them, are done in steps, and everything else goes before the next step. A commit is acknowledged when the disk has it; a
 caller that is cancelled meanwhile learns nothing, and the decision may or may not be stored.
 """
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,7 @@ from risk_manager.domain.fill import Fill
 from risk_manager.persistence.anchor import Anchor
 from risk_manager.persistence.database import Unusable, open_database
 from risk_manager.persistence.instance_lock import DirectoryInUse, InstanceLock
+from risk_manager.persistence.steps import Steps, next_step
 from risk_manager.persistence.store import Store
 from risk_manager.persistence.writer import Writer
 from risk_manager.ports.journal import JournalUnavailable, Record, Recovered, Story
@@ -75,14 +78,14 @@ class SqliteJournal:
         await self._run(lambda: self._store.remember(records))
 
     async def story(self, intent_id: str) -> Story | None:
-        return await self._run(lambda: self._store.story(intent_id))
+        return await self._read(self._store.story(intent_id))
 
     async def anchor(self, at: str) -> Anchor:
         """What to write down elsewhere of the journal's present end; `at` says when, ISO 8601."""
         return await self._run(lambda: self._store.anchor(at))
 
     async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
-        return await self._run(lambda: self._store.decisions(account_id, after, most))
+        return await self._read(self._store.decisions(account_id, after, most))
 
     async def fills(self, account_id: str, trading_day: str) -> tuple[Fill, ...]:
         """The saved fills of one trading day, in venue time."""
@@ -94,15 +97,22 @@ class SqliteJournal:
             return
         self._is_closed = True
         try:
-            await _on(self._writer, self._store.finish)
+            # It gives way, too: a read asked for before would open the file again after it.
+            await _on(self._writer, self._store.finish, gives_way=True)
         finally:
             self._lock.release()
             self._writer.stop()
 
-    async def _run[Answer](self, work: Callable[[], Answer]) -> Answer:
+    async def _read[Answer](self, steps: Steps[Answer]) -> Answer:
+        """The answer of a read; whatever else is asked waits for one of its steps at most."""
+        while (ended := await self._run(partial(next_step, steps), gives_way=True)) is None:
+            pass
+        return ended[0]
+
+    async def _run[Answer](self, work: Callable[[], Answer], *, gives_way: bool = False) -> Answer:
         if self._is_closed:
             raise JournalUnavailable("the journal is closed")
-        return await _on(self._writer, work)
+        return await _on(self._writer, work, gives_way=gives_way)
 
 
 async def can_be_opened(directory: Path) -> bool:
@@ -129,10 +139,10 @@ def _open(directory: Path, wait_s: float) -> tuple[Store, InstanceLock]:
     return store, lock
 
 
-async def _on[Answer](writer: Writer, work: Callable[[], Answer]) -> Answer:
+async def _on[Answer](writer: Writer, work: Callable[[], Answer], *, gives_way: bool = False) -> Answer:
     """Carry out `work` on the writer thread, foreign exceptions turned into ours."""
     try:
-        return await writer.run(work)
+        return await writer.run(work, gives_way=gives_way)
     except sqlite3.Error as error:
         raise JournalUnavailable(_reason(error)) from error
     except (Unusable, DirectoryInUse) as error:

@@ -28,6 +28,7 @@ from risk_manager.persistence.anchor import Anchor, anchor_of
 from risk_manager.persistence.database import FILE_NAME, open_database, transaction
 from risk_manager.persistence.retention import newest_day, trim
 from risk_manager.persistence.seals import CLOSED_NAME, Seals, file_digest, load_key
+from risk_manager.persistence.steps import Steps
 from risk_manager.persistence.whole_file import write_whole
 from risk_manager.ports.journal import JournalConflict, Record, Recovered, Story
 
@@ -43,6 +44,11 @@ UNREADABLE = "UNREADABLE"
 _HARMLESS_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_BUSY})
 """Errors that leave a connection as good as before once the transaction is rolled back."""
 
+
+_STEP_BYTES = 256 * 1024
+"""About what a step reads and decodes: a few milliseconds, in which a commit has to wait."""
+
+_ABOVE_ALL = 2**63 - 1
 
 _PAGES_PER_COMMIT = 4
 _PAGES_PER_FOLD = 6
@@ -152,9 +158,12 @@ class Store:
     def _fold_all(self) -> None:
         """Bring the derived tables up to the last decision."""
         while not self._is_folded:
-            with self._changing() as connection:
-                self._is_folded = fold_some(connection)
-            self._pages_since_checkpoint += _PAGES_PER_FOLD
+            self._fold_next()
+
+    def _fold_next(self) -> None:
+        with self._changing() as connection:
+            self._is_folded = fold_some(connection)
+        self._pages_since_checkpoint += _PAGES_PER_FOLD
 
     def _forget_the_oldest(self) -> None:
         """Take away, with each new trading day, what is too old; a little in every idle moment."""
@@ -200,10 +209,17 @@ class Store:
             ),
         )
 
-    def decisions(self, account_id: str, after: int, most: int) -> tuple[Decision, ...]:
+    def decisions(self, account_id: str, after: int, most: int) -> Steps[tuple[Decision, ...]]:
         """The last `most` decisions with a sequence above `after`, oldest first; without those that cannot be read."""
-        rows = self._read(_LAST_DECISIONS, account_id, after, max(most, 0))
-        return tuple(_readable(row[0] for row in reversed(rows)))
+        found: list[Decision] = []
+        below, is_all = _ABOVE_ALL, False
+        while not is_all:
+            rows, is_all = self._some(_LAST_DECISIONS, account_id, after, below, max(most, 0) - len(found))
+            found += _readable(body for _, body in rows)
+            if not is_all:
+                below = rows[-1][0]
+                yield
+        return tuple(reversed(found))
 
     def fills(self, account_id: str, trading_day: str) -> tuple[Fill, ...]:
         """The stored fills of one trading day, in venue time."""
@@ -221,10 +237,12 @@ class Store:
             raise
         self._pages_since_checkpoint += _PAGES_PER_COMMIT + len(rows)
 
-    def story(self, intent_id: str) -> Story | None:
+    def story(self, intent_id: str) -> Steps[Story | None]:
         """What the journal holds of one enforcement; None if there is no such intent."""
-        self._fold_all()
-        return story_of(self.connect(), intent_id)
+        while not self._is_folded:
+            self._fold_next()
+            yield
+        return (yield from story_of(self.connect(), intent_id))
 
     def anchor(self, at: str) -> Anchor:
         """The anchor of the journal's present end."""
@@ -252,6 +270,13 @@ class Store:
             self._drop_if_broken(error)
             raise
 
+    def _some(self, query: str, *parameters: str | int) -> tuple[list[tuple[int, bytes]], bool]:
+        try:
+            return _some(self.connect(), query, *parameters)
+        except sqlite3.Error as error:
+            self._drop_if_broken(error)
+            raise
+
     def _drop_if_broken(self, error: sqlite3.Error) -> None:
         if getattr(error, "sqlite_errorcode", -1) & 0xFF in _HARMLESS_CODES:
             return
@@ -271,18 +296,36 @@ def fold_some(connection: sqlite3.Connection) -> bool:
     return len(rows) < _FOLDED_AT_ONCE
 
 
-def story_of(connection: sqlite3.Connection, intent_id: str) -> Story | None:
+def story_of(connection: sqlite3.Connection, intent_id: str) -> Steps[Story | None]:
     """What a folded journal holds of one enforcement; None if there is no such intent."""
     last = connection.execute("SELECT account_id, sequence FROM intents WHERE id = ?", (intent_id,)).fetchone()
     if last is None:
         return None
     # An intent's id is that of the decision that opened it, with a number.
     first = intent_id.rsplit("-", 2)[-2]
-    rows = connection.execute(_DECISIONS_BETWEEN, (last[0], int(first) if first.isdigit() else 0, last[1]))
-    decisions = _readable(body for (body,) in rows if intent_id.encode() in body)
+    found: list[Decision] = []
+    begin, is_all = int(first) if first.isdigit() else 0, False
+    while not is_all:
+        rows, is_all = _some(connection, _DECISIONS_BETWEEN, last[0], begin, last[1])
+        found += _readable(body for _, body in rows if intent_id.encode() in body)
+        if not is_all:
+            begin = rows[-1][0] + 1
+            yield
     row = connection.execute(_ENFORCEMENT, (intent_id,)).fetchone()
     record = Record(row[0], row[1], row[2], row[3].encode()) if row is not None else None
-    return Story(tuple(each for each in decisions if _concerns(each, intent_id)), record)
+    return Story(tuple(each for each in found if _concerns(each, intent_id)), record)
+
+
+def _some(connection: sqlite3.Connection, query: str, *parameters: str | int) -> tuple[list[tuple[int, bytes]], bool]:
+    """The first rows (sequence and body) of a query, as many as make a step, and whether these are all."""
+    rows, size = [], 0
+    with closing(connection.execute(query, parameters)) as cursor:
+        for row in cursor:
+            rows.append(row)
+            size += len(row[1])
+            if size >= _STEP_BYTES:
+                return rows, False
+    return rows, True
 
 
 def _concerns(decision: Decision, intent_id: str) -> bool:
@@ -405,7 +448,8 @@ WHERE rowid > (SELECT up_to FROM folded) ORDER BY rowid LIMIT ?
 _SET_FOLDED = "UPDATE folded SET up_to = ?"
 _DECISION_BODY = "SELECT body FROM decisions WHERE account_id = ? AND sequence = ?"
 _LAST_DECISIONS = """
-SELECT CAST(body AS BLOB) FROM decisions WHERE account_id = ? AND sequence > ? ORDER BY sequence DESC LIMIT ?
+SELECT sequence, CAST(body AS BLOB) FROM decisions WHERE account_id = ? AND sequence > ? AND sequence < ?
+ORDER BY sequence DESC LIMIT ?
 """
 _LAST_SEQUENCE = "SELECT coalesce(max(sequence), 0) FROM decisions WHERE account_id = ?"
 
@@ -436,7 +480,7 @@ ON CONFLICT (account_id, fill_id) DO UPDATE SET
 _FILLS_OF_DAY = "SELECT body FROM fills WHERE account_id = ? AND trading_day = ? ORDER BY at_ns, fill_id"
 
 _DECISIONS_BETWEEN = """
-SELECT CAST(body AS BLOB) FROM decisions WHERE account_id = ? AND sequence BETWEEN ? AND ? ORDER BY sequence
+SELECT sequence, CAST(body AS BLOB) FROM decisions WHERE account_id = ? AND sequence BETWEEN ? AND ? ORDER BY sequence
 """
 _UPSERT_ENFORCEMENT = """
 INSERT INTO enforcements (id, account_id, trading_day, body) VALUES (?, ?, ?, ?)

@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from risk_manager.persistence.reading import reading
+from risk_manager.persistence.steps import all_steps
 from risk_manager.persistence.store import fold_some, story_of
 from risk_manager.ports.journal import Story
 
@@ -28,7 +29,7 @@ def stories(
     with reading(data) as connection:
         _catch_up(connection)
         ids = [found for (found,) in connection.execute(_IDS, wanted)]
-        told = {found: story_of(connection, found) for found in ids}
+        told = {found: all_steps(story_of(connection, found)) for found in ids}
     return {found: story for found, story in told.items() if story is not None}
 
 

@@ -1,4 +1,4 @@
-"""One thread that carries out calls in order, and its idle moments.
+"""One thread that carries out calls in order, and its idle moments. Calls that give way wait until no other one does.
 
 An executor would do, but its futures take a lock and a condition on each side, and the way back through the event loop
 (a byte in a pipe, a poll, two rounds of callbacks) costs as much as the disk. So the loop first stands still for a
@@ -9,6 +9,7 @@ sleep meanwhile, because a processor that is woken for the enforcement request c
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -36,11 +37,12 @@ class _Call:
     Whoever comes second of `is_done` being set and `future` being set tells the loop; both may, and that does no harm.
     """
 
-    __slots__ = ("answer", "error", "future", "is_done", "loop", "work")
+    __slots__ = ("answer", "error", "future", "gives_way", "is_done", "loop", "work")
 
-    def __init__(self, work: Callable[[], Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, work: Callable[[], Any], loop: asyncio.AbstractEventLoop, *, gives_way: bool) -> None:
         self.work = work
         self.loop = loop
+        self.gives_way = gives_way
         self.answer: Any = None
         self.error: BaseException | None = None
         self.is_done = False
@@ -62,7 +64,8 @@ class _Call:
             self.future.set_result(None)
 
     async def wait(self) -> Any:
-        if not self._is_done_within(_STAND_STILL_S):
+        # Nothing stands still for a call that gives way: what it should give way to could not be asked meanwhile.
+        if self.gives_way or not self._is_done_within(_STAND_STILL_S):
             self.future = self.loop.create_future()
             if self._is_done_within(0.0):
                 self.wake()
@@ -83,6 +86,7 @@ class Writer:
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._giving_way: deque[_Call | None] = deque()
         self._idle: Callable[[], None] | None = None
         Thread(target=self._work, name="journal-writer", daemon=True).start()
 
@@ -90,9 +94,13 @@ class Writer:
         """Do `work` whenever calls were done and no other came for a while; what it raises is logged."""
         self._idle = work
 
-    async def run[Answer](self, work: Callable[[], Answer]) -> Answer:
-        """What `work` returns or raises; it is carried out to its end even if the caller is cancelled."""
-        call = _Call(work, asyncio.get_running_loop())
+    async def run[Answer](self, work: Callable[[], Answer], *, gives_way: bool = False) -> Answer:
+        """What `work` returns or raises; it is carried out to its end even if the caller is cancelled.
+
+        Args:
+            gives_way: to every call that does not, later ones included; among themselves they keep their order.
+        """
+        call = _Call(work, asyncio.get_running_loop(), gives_way=gives_way)
         self._calls.put(call)
         answer: Answer = await call.wait()
         return answer
@@ -108,12 +116,18 @@ class Writer:
             del call
 
     def _next(self) -> _Call | None:
-        try:
-            return self._calls.get(timeout=_IDLE_AFTER_S)
-        except Empty:
-            if self._idle is not None:
-                self._rest(self._idle)
-            return self._calls.get()
+        while True:
+            try:
+                call = self._calls.get_nowait() if self._giving_way else self._calls.get(timeout=_IDLE_AFTER_S)
+            except Empty:
+                if self._giving_way:
+                    return self._giving_way.popleft()
+                if self._idle is not None:
+                    self._rest(self._idle)
+                call = self._calls.get()
+            if call is not None and not call.gives_way:
+                return call
+            self._giving_way.append(call)
 
     def _rest(self, work: Callable[[], None]) -> None:
         try:
