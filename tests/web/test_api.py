@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import itertools
+import re
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
@@ -39,9 +41,12 @@ class Source:
 
 
 @contextlib.asynccontextmanager
-async def listening() -> AsyncIterator[tuple[Source, int, aiohttp.ClientSession]]:
+async def listening(
+    now_s: Callable[[], float] | None = None,
+) -> AsyncIterator[tuple[Source, int, aiohttp.ClientSession]]:
+    """An API, and a client of it; by default a second passes with every request."""
     source = Source()
-    api = LocalApi(source, 0)
+    api = LocalApi(source, 0, now_s=now_s or itertools.count().__next__)
     port = await api.start()
     try:
         async with aiohttp.ClientSession(base_url=f"http://127.0.0.1:{port}") as client:
@@ -170,3 +175,33 @@ async def test_ends_its_streams_with_the_api() -> None:
             await api.stop()
             with contextlib.suppress(aiohttp.ClientError):
                 await response.content.read()
+
+
+async def test_answers_twenty_requests_a_second_and_refuses_the_others() -> None:
+    now_s = 50.0
+    async with listening(lambda: now_s) as (_, _port, client):
+
+        async def answers(requests: int) -> list[int]:
+            statuses = []
+            for _ in range(requests):
+                async with client.get("/api/status") as response:
+                    statuses.append(response.status)
+                    refused = {"error": "more than 20 requests in a second"}
+                    assert await response.json() == (refused if response.status == 429 else {"value": 0})
+            return statuses
+
+        assert await answers(22) == [200] * 20 + [429] * 2
+        now_s += 0.125
+        assert await answers(3) == [200] * 2 + [429]
+        now_s += 60
+        assert await answers(21) == [200] * 20 + [429]
+
+
+async def test_reads_no_further_when_it_has_refused() -> None:
+    """All requests that fit into one packet would otherwise be answered before anything else is done."""
+    async with asyncio.timeout(5), listening(lambda: 50.0) as (_, port, _client):
+        for host, answered in ((f"127.0.0.1:{port}", [b"200"] * 20 + [b"429"]), ("evil.example", [b"403"])):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"GET /api/status HTTP/1.1\r\nHost: {host}\r\n\r\n".encode() * 50)
+            assert re.findall(rb"HTTP/1.1 (\d+)", await reader.read()) == answered
+            writer.close()

@@ -1,20 +1,26 @@
 """The local, read-only HTTP API: what `trader` commands and the dashboard read. Loopback only.
 
-Neither a web page nor a rebound DNS name can read it (`web.loopback`).
+Neither a web page nor a rebound DNS name can read it (`web.loopback`). Anybody else on this machine may ask, as much as
+they like: what that can cost the guard is bounded.
 """
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from risk_manager.ports.journal import JournalUnavailable
 from risk_manager.web.loopback import LoopbackPort
+from risk_manager.web.request_rate import RequestRate
 
 STREAM_PERIOD_S = 0.25
+REQUESTS_PER_S = 20
+"""Of all clients together: `trader status --live` makes four."""
+
 _COUNT = re.compile(r"[0-9]{1,4}")
 _ID = re.compile(r"[\w-]{1,80}")
 
@@ -43,9 +49,13 @@ class StatusSource(Protocol):
 class LocalApi:
     """The API on one loopback port."""
 
-    def __init__(self, source: StatusSource, port: int) -> None:
+    def __init__(self, source: StatusSource, port: int, *, now_s: Callable[[], float] | None = None) -> None:
+        """Args:
+        now_s: the time that requests are counted by; the event loop's if None.
+        """
         self._source = source
         self._port = port
+        self._now_s = now_s
         self._listening = LoopbackPort()
 
     async def start(self) -> int:
@@ -54,7 +64,8 @@ class LocalApi:
         Raises:
             OSError: the port is taken.
         """
-        app = web.Application(middlewares=[_uncached])
+        app = web.Application(middlewares=[_limited(self._now_s or asyncio.get_running_loop().time)])
+        app.on_response_prepare.append(_uncached)
         app.router.add_get("/api/status", self._status)
         app.router.add_get("/api/decisions", self._decisions)
         app.router.add_get("/api/enforcements/{id}", self._explain)
@@ -92,7 +103,7 @@ class LocalApi:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: the status whenever it differs, at most four times a second."""
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         before = b""
         try:
@@ -106,14 +117,25 @@ class LocalApi:
             return response
 
 
-@web.middleware
-async def _uncached(request: web.Request, handler: Handler) -> web.StreamResponse:
+def _limited(now_s: Callable[[], float]) -> Middleware:
+    rate = RequestRate(REQUESTS_PER_S, now_s)
+
+    @web.middleware
+    async def limited(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if rate.lets_through():
+            return await handler(request)
+        refusal = web.json_response({"error": f"more than {REQUESTS_PER_S} requests in a second"}, status=429)
+        # What it sent beyond this request is not read.
+        refusal.force_close()
+        return refusal
+
+    return limited
+
+
+async def _uncached(_: web.Request, response: web.StreamResponse) -> None:
     """No browser keeps a copy of an answer, or takes it for something else."""
-    response = await handler(request)
-    if not response.prepared:
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
 
 
 def _json(value: object) -> web.Response:

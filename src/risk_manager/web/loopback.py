@@ -1,11 +1,16 @@
-"""A port that answers only to this machine.
+"""A port that answers only to this machine, and to few connections at a time (`web.connection`).
 
 Listening on loopback is not enough: a page in the user's browser can send requests there, and a rebound DNS name lets
 it read the answers. Such requests name another host, or say which page they come from.
 """
 
+import asyncio
+from functools import partial
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
+
+from risk_manager.web.connection import BACKLOG, Connection
 
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _SHUTDOWN_S = 0.5
@@ -17,6 +22,7 @@ class LoopbackPort:
     def __init__(self) -> None:
         self._port = 0
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
 
     async def open(self, app: web.Application, port: int) -> int:
         """Serve an application and give back the port; 0 takes a free one.
@@ -25,14 +31,21 @@ class LoopbackPort:
             OSError: the port is taken.
         """
         app.middlewares.insert(0, self._guard)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        # Whoever has gone is owed no answer: a read for it would go on, and a stream for ever.
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
-        self._port = self._runner.addresses[0][1]
+        assert self._runner.server is not None
+        connection = partial(Connection, self._runner.server)
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(connection, "127.0.0.1", port, backlog=BACKLOG)
+        self._port = self._listening.sockets[0].getsockname()[1]
         return self._port
 
     async def close(self) -> None:
         """Close the port; idempotent."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
@@ -40,7 +53,9 @@ class LoopbackPort:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not _is_from_here(request, self._port):
-            return web.json_response({"error": "this API answers only to this machine"}, status=403)
+            refusal = web.json_response({"error": "this API answers only to this machine"}, status=403)
+            refusal.force_close()
+            return refusal
         return await handler(request)
 
 
