@@ -58,10 +58,12 @@ class MemoryJournal:
     async def remember(self, records: tuple[Record, ...]) -> None:
         return
 
-    async def story(self, intent_id: str) -> Story | None:
+    async def story(self, intent_id: str, *, most_bytes: int | None = None) -> Story | None:
         return None
 
-    async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
+    async def decisions(
+        self, account_id: str, *, after: int = 0, most: int = 100, most_bytes: int | None = None
+    ) -> tuple[Decision, ...]:
         return ()
 
     async def close(self) -> None:

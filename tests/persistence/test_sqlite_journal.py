@@ -22,7 +22,7 @@ from risk_manager.persistence.seals import CLOSED_NAME
 from risk_manager.persistence.sqlite_journal import SqliteJournal
 from risk_manager.persistence.store import Store
 from risk_manager.persistence.writer import Writer
-from risk_manager.ports.journal import Journal, JournalConflict, JournalUnavailable, Recovered
+from risk_manager.ports.journal import Journal, JournalConflict, JournalUnavailable, Recovered, Story, TooMuchAsked
 from tests.persistence.disk_limits import no_writes_past
 from tests.persistence.samples import (
     ACCOUNT_ID,
@@ -234,6 +234,23 @@ async def test_keeps_a_commit_waiting_for_one_step_of_the_reads_at_most(tmp_path
     assert writer.did[:2] == ["step", "call"]
     assert writer.did.count("step") >= 3 * len(made)
     await journal.close()
+
+
+async def test_reads_no_more_than_may_be_answered(journal: SqliteJournal) -> None:
+    """Every one of these decisions is read in a step of its own."""
+    made = tuple(large(sequence) for sequence in range(1, 4))
+    for each in made:
+        await journal.commit(each)
+    length = sum(len(msgspec.json.encode(each)) for each in made)
+    for most_bytes in (None, length, length + 1):
+        assert await journal.decisions(ACCOUNT_ID, most_bytes=most_bytes) == made
+        assert await journal.story(f"{ACCOUNT_ID}-1-1", most_bytes=most_bytes) == Story(made, None)
+    for most_bytes in (0, length - 1):
+        with pytest.raises(TooMuchAsked, match=f"more than {most_bytes:,} bytes of decisions"):
+            await journal.decisions(ACCOUNT_ID, most_bytes=most_bytes)
+        with pytest.raises(TooMuchAsked, match=f"more than {most_bytes:,} bytes of decisions"):
+            await journal.story(f"{ACCOUNT_ID}-1-1", most_bytes=most_bytes)
+    assert await journal.decisions(ACCOUNT_ID, most=1, most_bytes=length - 1) == made[-1:]
 
 
 async def test_does_not_open_its_file_again_for_a_read_it_was_asked_for_before_it_closed(tmp_path: Path) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
+from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import ConnectionChanged, Link
+from risk_manager.ports.journal import Story
 from risk_manager.runtime import daemon as daemon_module
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.testing.events import MES
-from risk_manager.testing.ports import settled
+from risk_manager.testing.ports import MemoryJournal, settled
 from tests.runtime.guard_scene import GuardScene
 
 
@@ -38,6 +40,37 @@ async def started(api_port: int | None = None) -> tuple[GuardScene, Daemon, asyn
     running = asyncio.create_task(daemon.run())
     await settled()
     return scene, daemon, running, ports
+
+
+class MeasuredJournal(MemoryJournal):
+    """Notes how long an answer may be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most_bytes: list[int | None] = []
+
+    async def story(self, intent_id: str, *, most_bytes: int | None = None) -> Story | None:
+        self.most_bytes.append(most_bytes)
+        return await super().story(intent_id)
+
+    async def decisions(
+        self, account_id: str, *, after: int = 0, most: int = 100, most_bytes: int | None = None
+    ) -> tuple[Decision, ...]:
+        self.most_bytes.append(most_bytes)
+        return await super().decisions(account_id, after=after, most=most)
+
+
+async def test_lets_its_accounts_share_what_an_answer_may_hold() -> None:
+    scenes, journal = (GuardScene(), GuardScene()), MeasuredJournal()
+    for scene in scenes:
+        await scene.recover()
+    guards = tuple(scene.guard for scene in scenes)
+    venue, clock = scenes[0].venue, scenes[0].clock
+    daemon = Daemon(venue, journal, guards, clock, revision="abc", version="1", api_port=None)
+    assert await daemon.decisions(None, 10) == ()
+    assert await daemon.decisions("another", 10) == ()
+    assert await daemon.explain("1001-1-1") is None
+    assert journal.most_bytes == [4 * 1024 * 1024, 4 * 1024 * 1024, 32 * 1024 * 1024]
 
 
 async def test_delivers_what_the_venue_says_and_closes_everything_in_the_end() -> None:

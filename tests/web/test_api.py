@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from risk_manager.ports.journal import JournalUnavailable
-from risk_manager.web.api import LocalApi
+from risk_manager.ports.journal import JournalUnavailable, TooMuchAsked
+from risk_manager.web.api import ANSWER_BYTES, LocalApi
 
 PORT = "PORT"
 """Stands for the API's own port in the tables below."""
@@ -24,6 +24,8 @@ class Source:
         self.value = 0
         self.asked: list[tuple[str | None, int]] = []
         self.is_broken = False
+        self.is_too_much = False
+        self.found: object = [{"sequence": 1}]
 
     def status(self) -> object:
         return {"value": self.value}
@@ -31,8 +33,10 @@ class Source:
     async def decisions(self, account_id: str | None, most: int) -> object:
         if self.is_broken:
             raise JournalUnavailable("the disk is gone")
+        if self.is_too_much:
+            raise TooMuchAsked("they are long")
         self.asked.append((account_id, most))
-        return [{"sequence": 1}]
+        return self.found
 
     async def explain(self, intent_id: str) -> object | None:
         if self.is_broken:
@@ -42,10 +46,10 @@ class Source:
 
 @contextlib.asynccontextmanager
 async def listening(
-    now_s: Callable[[], float] | None = None,
+    now_s: Callable[[], float] | None = None, source: Source | None = None
 ) -> AsyncIterator[tuple[Source, int, aiohttp.ClientSession]]:
     """An API, and a client of it; by default a second passes with every request."""
-    source = Source()
+    source = source or Source()
     api = LocalApi(source, 0, now_s=now_s or itertools.count().__next__)
     port = await api.start()
     try:
@@ -132,6 +136,62 @@ async def test_says_why_it_cannot_tell_the_decisions() -> None:
         source.is_broken = True
         async with client.get("/api/decisions") as response:
             assert (response.status, await response.json()) == (503, {"error": "the disk is gone"})
+
+
+@pytest.mark.parametrize(
+    ("length", "status"), [(0, 200), (ANSWER_BYTES - 1, 200), (ANSWER_BYTES, 200), (ANSWER_BYTES + 1, 400)]
+)
+async def test_gives_no_longer_answer_than_it_may(length: int, status: int) -> None:
+    async with listening() as (source, _, client):
+        source.found = "x" * max(length - len('""'), 0)
+        async with client.get("/api/decisions") as response:
+            assert response.status == status
+            said = await response.json()
+            assert said == (source.found if status == 200 else {"error": said["error"]})
+            assert status == 200 or said["error"].endswith("ask for less")
+
+
+async def test_says_that_less_may_be_asked_for() -> None:
+    async with listening() as (source, _, client):
+        source.is_too_much = True
+        async with client.get("/api/decisions") as response:
+            assert (response.status, await response.json()) == (400, {"error": "they are long; ask for less"})
+
+
+class Gated(Source):
+    """Begins to read when its gate is opened for one more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Semaphore(0)
+        self.under_way = 0
+        self.most_under_way = 0
+
+    async def decisions(self, account_id: str | None, most: int) -> object:
+        return await self._told()
+
+    async def explain(self, intent_id: str) -> object | None:
+        return await self._told()
+
+    async def _told(self) -> object:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        await self.gate.acquire()
+        self.under_way -= 1
+        return {}
+
+
+async def test_reads_for_one_client_at_a_time_and_tells_the_status_meanwhile() -> None:
+    source = Gated()
+    async with asyncio.timeout(5), listening(source=source) as (_, _port, client):
+        asked = [asyncio.create_task(client.get(path)) for path in ("/api/decisions", "/api/enforcements/1001-2-1") * 3]
+        async with client.get("/api/status") as response:
+            assert response.status == 200
+        for _ in asked:
+            source.gate.release()
+        for response in await asyncio.gather(*asked):
+            assert (response.status, await response.json()) == (200, {})
+        assert source.most_under_way == 1
 
 
 @pytest.mark.parametrize(

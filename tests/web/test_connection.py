@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from risk_manager.web import connection
-from risk_manager.web.api import LocalApi
+from risk_manager.web.api import ANSWER_BYTES, LocalApi
 from tests.web.test_api import Source
 
 PATIENCE_S = 10
@@ -95,7 +95,11 @@ class Talkative(Source):
     """Says more than the buffers between the two ends of a connection hold."""
 
     def status(self) -> object:
-        return "x" * 16_000_000
+        return "x" * ANSWER_BYTES
+
+    async def decisions(self, account_id: str | None, most: int) -> object:
+        self.asked.append((account_id, most))
+        return "x" * (ANSWER_BYTES // 2)
 
 
 async def test_drops_a_stream_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,6 +109,38 @@ async def test_drops_a_stream_that_nobody_reads(monkeypatch: pytest.MonkeyPatch)
         reader, _ = await client.open(client.request("/api/stream"), buffer_bytes=4096)
         assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
         await client.is_let_in()
+
+
+async def test_drops_a_reader_that_does_not_read_and_serves_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "UNREAD_S", 0.05)
+    source = Talkative()
+    async with served(source) as client:
+        stuck = [await client.open(client.request(f"/api/decisions?most={n}"), buffer_bytes=4096) for n in range(1, 4)]
+        for reader, _ in stuck:
+            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        monkeypatch.setattr(connection, "UNREAD_S", float(PATIENCE_S))
+        reader, _ = await client.open(client.request("/api/decisions?most=9"))
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"Content-Length: %d" % (ANSWER_BYTES // 2 + 2) in head
+        await reader.readexactly(ANSWER_BYTES // 2 + 2)
+        assert sorted(most for _, most in source.asked) == [1, 2, 3, 9]
+        for reader, _ in stuck:
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await reader.readexactly(ANSWER_BYTES // 2)
+
+
+async def test_reads_nothing_for_the_next_client_before_the_answer_has_been_taken() -> None:
+    source = Talkative()
+    async with served(source) as client:
+        first, stuck = await client.open(client.request("/api/decisions?most=1"), buffer_bytes=4096)
+        assert await first.readline() == b"HTTP/1.1 200 OK\r\n"
+        second, _ = await client.open(client.request("/api/decisions?most=2"))
+        assert b" 404 " in await client.status_line("/api/none")
+        assert source.asked == [(None, 1)]
+        stuck.transport.abort()
+        assert await second.readline() == b"HTTP/1.1 200 OK\r\n"
+        assert source.asked == [(None, 1), (None, 2)]
 
 
 async def test_counts_streams_which_go_on_as_long_as_they_are_read() -> None:

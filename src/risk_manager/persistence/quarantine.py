@@ -72,10 +72,12 @@ class StandIn:
     async def remember(self, records: tuple[Record, ...]) -> None:
         raise JournalUnavailable(self.reason)
 
-    async def story(self, intent_id: str) -> Story | None:
+    async def story(self, intent_id: str, *, most_bytes: int | None = None) -> Story | None:
         raise JournalUnavailable(self.reason)
 
-    async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
+    async def decisions(
+        self, account_id: str, *, after: int = 0, most: int = 100, most_bytes: int | None = None
+    ) -> tuple[Decision, ...]:
         raise JournalUnavailable(self.reason)
 
     async def close(self) -> None:

@@ -77,15 +77,17 @@ class SqliteJournal:
     async def remember(self, records: tuple[Record, ...]) -> None:
         await self._run(lambda: self._store.remember(records))
 
-    async def story(self, intent_id: str) -> Story | None:
-        return await self._read(self._store.story(intent_id))
+    async def story(self, intent_id: str, *, most_bytes: int | None = None) -> Story | None:
+        return await self._read(self._store.story(intent_id, most_bytes))
 
     async def anchor(self, at: str) -> Anchor:
         """What to write down elsewhere of the journal's present end; `at` says when, ISO 8601."""
         return await self._run(lambda: self._store.anchor(at))
 
-    async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
-        return await self._read(self._store.decisions(account_id, after, most))
+    async def decisions(
+        self, account_id: str, *, after: int = 0, most: int = 100, most_bytes: int | None = None
+    ) -> tuple[Decision, ...]:
+        return await self._read(self._store.decisions(account_id, after, most, most_bytes))
 
     async def fills(self, account_id: str, trading_day: str) -> tuple[Fill, ...]:
         """The saved fills of one trading day, in venue time."""

@@ -30,7 +30,7 @@ from risk_manager.persistence.retention import newest_day, trim
 from risk_manager.persistence.seals import CLOSED_NAME, Seals, file_digest, load_key
 from risk_manager.persistence.steps import Steps
 from risk_manager.persistence.whole_file import write_whole
-from risk_manager.ports.journal import JournalConflict, Record, Recovered, Story
+from risk_manager.ports.journal import JournalConflict, Record, Recovered, Story, TooMuchAsked
 
 _encode = msgspec.json.Encoder().encode
 _decode_decision = msgspec.json.Decoder(Decision).decode
@@ -209,13 +209,20 @@ class Store:
             ),
         )
 
-    def decisions(self, account_id: str, after: int, most: int) -> Steps[tuple[Decision, ...]]:
-        """The last `most` decisions with a sequence above `after`, oldest first; without those that cannot be read."""
+    def decisions(
+        self, account_id: str, after: int, most: int, most_bytes: int | None = None
+    ) -> Steps[tuple[Decision, ...]]:
+        """The last `most` decisions with a sequence above `after`, oldest first; without those that cannot be read.
+
+        Raises:
+            TooMuchAsked: they are longer than `most_bytes`.
+        """
         found: list[Decision] = []
+        room = _Room(most_bytes)
         below, is_all = _ABOVE_ALL, False
         while not is_all:
             rows, is_all = self._some(_LAST_DECISIONS, account_id, after, below, max(most, 0) - len(found))
-            found += _readable(body for _, body in rows)
+            found += _readable(room.taken(body) for _, body in rows)
             if not is_all:
                 below = rows[-1][0]
                 yield
@@ -237,12 +244,16 @@ class Store:
             raise
         self._pages_since_checkpoint += _PAGES_PER_COMMIT + len(rows)
 
-    def story(self, intent_id: str) -> Steps[Story | None]:
-        """What the journal holds of one enforcement; None if there is no such intent."""
+    def story(self, intent_id: str, most_bytes: int | None = None) -> Steps[Story | None]:
+        """What the journal holds of one enforcement; None if there is no such intent.
+
+        Raises:
+            TooMuchAsked: its decisions are longer than `most_bytes`.
+        """
         while not self._is_folded:
             self._fold_next()
             yield
-        return (yield from story_of(self.connect(), intent_id))
+        return (yield from story_of(self.connect(), intent_id, most_bytes))
 
     def anchor(self, at: str) -> Anchor:
         """The anchor of the journal's present end."""
@@ -296,7 +307,7 @@ def fold_some(connection: sqlite3.Connection) -> bool:
     return len(rows) < _FOLDED_AT_ONCE
 
 
-def story_of(connection: sqlite3.Connection, intent_id: str) -> Steps[Story | None]:
+def story_of(connection: sqlite3.Connection, intent_id: str, most_bytes: int | None = None) -> Steps[Story | None]:
     """What a folded journal holds of one enforcement; None if there is no such intent."""
     last = connection.execute("SELECT account_id, sequence FROM intents WHERE id = ?", (intent_id,)).fetchone()
     if last is None:
@@ -304,16 +315,31 @@ def story_of(connection: sqlite3.Connection, intent_id: str) -> Steps[Story | No
     # An intent's id is that of the decision that opened it, with a number.
     first = intent_id.rsplit("-", 2)[-2]
     found: list[Decision] = []
+    room = _Room(most_bytes)
     begin, is_all = int(first) if first.isdigit() else 0, False
     while not is_all:
         rows, is_all = _some(connection, _DECISIONS_BETWEEN, last[0], begin, last[1])
-        found += _readable(body for _, body in rows if intent_id.encode() in body)
+        found += _readable(room.taken(body) for _, body in rows if intent_id.encode() in body)
         if not is_all:
             begin = rows[-1][0] + 1
             yield
     row = connection.execute(_ENFORCEMENT, (intent_id,)).fetchone()
     record = Record(row[0], row[1], row[2], row[3].encode()) if row is not None else None
     return Story(tuple(each for each in found if _concerns(each, intent_id)), record)
+
+
+class _Room:
+    """What may still be read for one answer; None bounds nothing."""
+
+    def __init__(self, most_bytes: int | None) -> None:
+        self._most_bytes = most_bytes
+        self._taken_bytes = 0
+
+    def taken(self, body: bytes) -> bytes:
+        self._taken_bytes += len(body)
+        if self._most_bytes is not None and self._taken_bytes > self._most_bytes:
+            raise TooMuchAsked(f"that would be more than {self._most_bytes:,} bytes of decisions")
+        return body
 
 
 def _some(connection: sqlite3.Connection, query: str, *parameters: str | int) -> tuple[list[tuple[int, bytes]], bool]:

@@ -76,17 +76,31 @@ class Journal(Protocol):
     async def remember(self, records: tuple[Record, ...]) -> None:
         """Store records of enforcements, by id; may be lost without harm."""
 
-    async def story(self, intent_id: str) -> Story | None:
-        """Everything about one enforcement; None if there is no such intent."""
+    async def story(self, intent_id: str, *, most_bytes: int | None = None) -> Story | None:
+        """Everything about one enforcement; None if there is no such intent.
 
-    async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
-        """The last `most` committed decisions with a sequence above `after`, oldest first."""
+        Raises:
+            TooMuchAsked: its decisions are longer than `most_bytes`, about.
+        """
+
+    async def decisions(
+        self, account_id: str, *, after: int = 0, most: int = 100, most_bytes: int | None = None
+    ) -> tuple[Decision, ...]:
+        """The last `most` committed decisions with a sequence above `after`, oldest first.
+
+        Raises:
+            TooMuchAsked: they are longer than `most_bytes`, about.
+        """
 
     async def close(self) -> None: ...
 
 
 class JournalUnavailable(Exception):
     """The journal could not be written or read; the message says why."""
+
+
+class TooMuchAsked(JournalUnavailable):
+    """What was asked for is longer than whoever asked can take; asking for less may be answered."""
 
 
 class JournalConflict(JournalUnavailable):

@@ -28,13 +28,16 @@ from risk_manager.runtime.reload import ConfigWatch
 from risk_manager.runtime.service.report import ServiceReport
 from risk_manager.runtime.status import DaemonStatus, account_status
 from risk_manager.runtime.supervisor import Supervisor
-from risk_manager.web.api import LocalApi
+from risk_manager.web.api import ANSWER_BYTES, LocalApi
 
 RESTART_S = 1.0
 CONFIGURATION = "configuration"
 """The fault a configuration that cannot be used is reported under."""
 
 JOURNAL_TRY_S = 5.0
+
+STORY_BYTES = 4 * ANSWER_BYTES
+"""What an explanation is made of may be longer than the explanation."""
 
 LOCAL_API = "local API"
 EVENT_LOOP = "event loop"
@@ -178,15 +181,20 @@ class Daemon:
         )
 
     async def decisions(self, account_id: str | None, most: int) -> tuple[Decision, ...]:
-        """The last committed decisions of one account or of all, oldest first."""
+        """The last committed decisions of one account or of all, oldest first; the accounts share `ANSWER_BYTES`."""
         chosen = [guard.account_id for guard in self.guards if account_id in (None, guard.account_id, guard.name)]
-        found = [decision for key in chosen for decision in await self._journal.decisions(key, most=most)]
+        most_bytes = ANSWER_BYTES // max(len(chosen), 1)
+        found = [
+            decision
+            for key in chosen
+            for decision in await self._journal.decisions(key, most=most, most_bytes=most_bytes)
+        ]
         found.sort(key=lambda decision: decision.cause.received_ns if decision.cause is not None else 0)
         return tuple(found[-most:])
 
     async def explain(self, intent_id: str) -> Explanation | None:
         """What is known of an enforcement; None if there is none of that id."""
-        story = await self._journal.story(intent_id)
+        story = await self._journal.story(intent_id, most_bytes=STORY_BYTES)
         return explain(story, intent_id) if story is not None else None
 
     async def _await_journal(self, stand_in: StandIn, on_back: Callable[[], None]) -> None:

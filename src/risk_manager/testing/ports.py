@@ -116,11 +116,13 @@ class MemoryJournal:
     async def remember(self, records: tuple[Record, ...]) -> None:
         self.records |= {record.id: record for record in records}
 
-    async def story(self, intent_id: str) -> Story | None:
+    async def story(self, intent_id: str, *, most_bytes: int | None = None) -> Story | None:
         found = [each for each in self.committed if intent_id in [intent.id for intent in each.intents]]
         return Story(tuple(found), self.records.get(intent_id)) if found else None
 
-    async def decisions(self, account_id: str, *, after: int = 0, most: int = 100) -> tuple[Decision, ...]:
+    async def decisions(
+        self, account_id: str, *, after: int = 0, most: int = 100, most_bytes: int | None = None
+    ) -> tuple[Decision, ...]:
         found = [each for each in self.committed if each.account_id == account_id and each.sequence > after]
         return tuple(found[-most:])
 

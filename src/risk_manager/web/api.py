@@ -6,20 +6,24 @@ they like: what that can cost the guard is bounded.
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from risk_manager.ports.journal import JournalUnavailable
+from risk_manager.ports.journal import JournalUnavailable, TooMuchAsked
 from risk_manager.web.loopback import LoopbackPort
 from risk_manager.web.request_rate import RequestRate
 
 STREAM_PERIOD_S = 0.25
 REQUESTS_PER_S = 20
 """Of all clients together: `trader status --live` makes four."""
+
+ANSWER_BYTES = 8 * 1024 * 1024
+"""Room for a thousand decisions ten times as long as usual; three hundred with a long day's snapshot fill it."""
 
 _COUNT = re.compile(r"[0-9]{1,4}")
 _ID = re.compile(r"[\w-]{1,80}")
@@ -35,6 +39,7 @@ class StatusSource(Protocol):
         """The last committed decisions, oldest first.
 
         Raises:
+            TooMuchAsked: they are longer than an answer may be.
             JournalUnavailable: they cannot be read now.
         """
 
@@ -42,6 +47,7 @@ class StatusSource(Protocol):
         """What is known of an enforcement; None if there is none of that id.
 
         Raises:
+            TooMuchAsked: more than may be read at once is known of it.
             JournalUnavailable: it cannot be read now.
         """
 
@@ -56,6 +62,7 @@ class LocalApi:
         self._source = source
         self._port = port
         self._now_s = now_s
+        self._reading = asyncio.Lock()
         self._listening = LoopbackPort()
 
     async def start(self) -> int:
@@ -78,28 +85,34 @@ class LocalApi:
         await self._listening.close()
 
     async def _status(self, _: web.Request) -> web.Response:
-        return _json(self._source.status())
+        return web.Response(body=msgspec.json.encode(self._source.status()), content_type="application/json")
 
     async def _decisions(self, request: web.Request) -> web.Response:
         most = request.query.get("most", "50")
         if not _COUNT.fullmatch(most) or not 1 <= int(most) <= 1000:
-            return web.json_response({"error": "most: a whole number from 1 to 1000"}, status=400)
-        try:
-            return _json(await self._source.decisions(request.query.get("account"), int(most)))
-        except JournalUnavailable as error:
-            return web.json_response({"error": str(error)}, status=503)
+            return _error(400, "most: a whole number from 1 to 1000")
+        account = request.query.get("account")
+        return await self._told(request, lambda: self._source.decisions(account, int(most)))
 
     async def _explain(self, request: web.Request) -> web.Response:
         intent_id = request.match_info["id"]
         if not _ID.fullmatch(intent_id):
-            return web.json_response({"error": "no id of an enforcement"}, status=400)
-        try:
-            found = await self._source.explain(intent_id)
-        except JournalUnavailable as error:
-            return web.json_response({"error": str(error)}, status=503)
-        if found is None:
-            return web.json_response({"error": f"no enforcement {intent_id}"}, status=404)
-        return _json(found)
+            return _error(400, "no id of an enforcement")
+        return await self._told(request, lambda: self._source.explain(intent_id), f"no enforcement {intent_id}")
+
+    async def _told(
+        self, request: web.Request, read: Callable[[], Awaitable[object | None]], if_none: str = ""
+    ) -> web.Response:
+        """Answer with what the journal tells, one request at a time.
+
+        The next one is read when this one's answer has been taken: no more than one is held in memory.
+        """
+        async with self._reading:
+            response = await _read(read, if_none)
+            with suppress(ConnectionResetError):
+                await response.prepare(request)
+                await response.write_eof()
+        return response
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: the status whenever it differs, at most four times a second."""
@@ -124,7 +137,7 @@ def _limited(now_s: Callable[[], float]) -> Middleware:
     async def limited(request: web.Request, handler: Handler) -> web.StreamResponse:
         if rate.lets_through():
             return await handler(request)
-        refusal = web.json_response({"error": f"more than {REQUESTS_PER_S} requests in a second"}, status=429)
+        refusal = _error(429, f"more than {REQUESTS_PER_S} requests in a second")
         # What it sent beyond this request is not read.
         refusal.force_close()
         return refusal
@@ -138,5 +151,20 @@ async def _uncached(_: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Content-Type-Options"] = "nosniff"
 
 
-def _json(value: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
+async def _read(read: Callable[[], Awaitable[object | None]], if_none: str) -> web.Response:
+    try:
+        found = await read()
+    except TooMuchAsked as error:
+        return _error(400, f"{error}; ask for less")
+    except JournalUnavailable as error:
+        return _error(503, str(error))
+    if found is None:
+        return _error(404, if_none)
+    body = msgspec.json.encode(found)
+    if len(body) > ANSWER_BYTES:
+        return _error(400, f"the answer would have more than {ANSWER_BYTES:,} bytes; ask for less")
+    return web.Response(body=body, content_type="application/json")
+
+
+def _error(status: int, text: str) -> web.Response:
+    return web.json_response({"error": text}, status=status)
