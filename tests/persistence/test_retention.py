@@ -9,6 +9,7 @@ from risk_manager.domain.intent import IntentState
 from risk_manager.domain.lockout import Lockout
 from risk_manager.persistence.anchor import anchor_of
 from risk_manager.persistence.seals import load_key
+from risk_manager.persistence.steps import all_steps
 from risk_manager.persistence.store import Store
 from risk_manager.persistence.verification import verify
 from risk_manager.ports.journal import Record
@@ -111,7 +112,7 @@ def test_what_came_before_the_venue_told_the_time_is_as_old_as_its_receipt(
     store.commit(msgspec.structs.replace(decision(3), trading_day=newest))
     store.tidy()
     left = [1, 2, 3] if is_kept else [3]
-    assert [made.sequence for made in store.decisions(ACCOUNT_ID, 0, 9)] == left
+    assert [made.sequence for made in all_steps(store.decisions(ACCOUNT_ID, 0, 9))] == left
     kept = {table: store.connect().execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES}
     assert kept == {"intents": is_kept, "fills": is_kept, "enforcements": is_kept}
     store.finish()

@@ -14,6 +14,7 @@ from risk_manager.domain.finding import Breach, Unit
 from risk_manager.domain.intent import Intent, IntentState
 from risk_manager.domain.lockout import Lockout, LockoutRelease, OnLock
 from risk_manager.domain.scope import ACCOUNT, Scope
+from risk_manager.persistence.steps import all_steps
 from risk_manager.persistence.store import Store, scope_key
 from tests.persistence.samples import ACCOUNT_ID, chain_link, decision, intent, lockout, release, remembered
 
@@ -130,7 +131,7 @@ def test_a_part_that_cannot_be_read_costs_itself_alone_and_where_it_locked_more(
     with capture_logs():
         store.tidy()
         recovered = store.recover(ACCOUNT_ID)
-        found = store.decisions(ACCOUNT_ID, 0, 9)
+        found = all_steps(store.decisions(ACCOUNT_ID, 0, 9))
     assert {each.id for each in recovered.open_intents} == kept
     assert lockout() in recovered.lockouts
     others = [each for each in recovered.lockouts if each != lockout()]
@@ -154,7 +155,7 @@ def test_a_decision_that_is_none_locks_its_account_and_no_other(tmp_path: Path, 
     store.connect().execute(f"UPDATE decisions SET body = {body} WHERE sequence = 2")
     with capture_logs() as logs:
         recovered = store.recover(ACCOUNT_ID)
-        found = store.decisions(ACCOUNT_ID, 0, 9)
+        found = all_steps(store.decisions(ACCOUNT_ID, 0, 9))
     assert {each.rule for each in recovered.lockouts} == {lockout().rule, "unreadable"}
     assert recovered.sequence == 3
     assert [each.sequence for each in found] == [1, 3]
@@ -174,7 +175,7 @@ def test_a_story_leaves_out_what_cannot_be_read(tmp_path: Path) -> None:
     store.commit(decision(1, intents=(opened,)))
     store.commit(_odd(decision(2, intents=(opened,)), findings=(_ODD_FINDING,)))
     with capture_logs():
-        story = store.story("9056-1-1")
+        story = all_steps(store.story("9056-1-1"))
     assert story is not None
     assert [each.sequence for each in story.decisions] == [1]
     store.close()
