@@ -69,6 +69,30 @@ def test_takes_other_code_for_another_rule(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "section",
+    [
+        "no_adding_to_losers: {from_loss: 50}",
+        "mine: {rule: no_adding_to_losers, from_loss: 50, warn_at: [50]}",
+        "mine: {all_of: [{rule: max_contracts, limit: 5}, {rule: no_adding_to_losers, from_loss: 50}]}",
+    ],
+)
+def test_other_code_is_another_revision_where_it_is_in_force(tmp_path: Path, section: str) -> None:
+    code = EXAMPLE.read_text(encoding="utf-8")
+    risk = f"custom_rules: [mine.py]\nrules:\n  {section}\n"
+    before = load(tmp_path, code, risk).revision
+    assert load(tmp_path, code, risk).revision == before
+    assert load(tmp_path, code + "\n# changed\n", risk).revision != before
+
+
+def test_other_code_of_a_rule_nobody_uses_changes_no_revision(tmp_path: Path) -> None:
+    code = EXAMPLE.read_text(encoding="utf-8")
+    rules = "rules:\n  max_contracts: {limit: 5}\n"
+    before = load(tmp_path, code, f"custom_rules: [mine.py]\n{rules}").revision
+    assert load(tmp_path, code + "\n# changed\n", f"custom_rules: [mine.py]\n{rules}").revision == before
+    assert load(tmp_path, code, rules).revision == before
+
+
+@pytest.mark.parametrize(
     ("code", "problem"),
     [
         ("raise ValueError('oops')", "mine.py cannot be imported: ValueError: oops"),

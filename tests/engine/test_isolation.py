@@ -308,6 +308,34 @@ def test_a_rule_that_cannot_begin_leaves_all_rules_as_they_were(fails_in: str) -
     assert guarded.codes[-1] == "MAX_CONTRACTS"
 
 
+class MoreSteps(msgspec.Struct, frozen=True):
+    count: int = 0
+    others: int = 7
+
+
+class OtherSteps(msgspec.Struct, frozen=True):
+    count: str = ""
+
+
+@pytest.mark.parametrize(
+    ("state", "then"), [(MoreSteps(), MoreSteps(1, 7)), (OtherSteps(), OtherSteps()), (None, None)]
+)
+def test_changed_code_goes_on_with_what_it_can_read_of_the_old_state(state: Any, then: Any) -> None:
+    class Changed(Odd, frozen=True, kw_only=True):
+        def initial_state(self) -> Any:
+            return state
+
+        def deadline_ns(self, state: Any) -> Any:
+            return None
+
+        def step(self, state: Any, event: Event, account: AccountView) -> Any:
+            return state, ()
+
+    guarded = Guarded(Odd())
+    guarded.change_rules(Changed())
+    assert guarded.engine._slots[0].state == then
+
+
 def test_a_rule_that_fails_on_its_old_state_begins_afresh() -> None:
     guarded = Guarded(Odd())
     assert guarded.engine._slots[0].state == Steps(1)

@@ -23,7 +23,7 @@ from risk_manager.config.document import Document, KeyPath, read_document
 from risk_manager.config.faults import ConfigInvalid, Fault
 from risk_manager.config.places import placed
 from risk_manager.domain.events import Event
-from risk_manager.rules import RULES, Rule, build_rule, describe, trial_faults
+from risk_manager.rules import RULES, Rule, build_rule, class_of, describe, trial_faults
 from risk_manager.rules._compose.sections import MOST_NAME, is_name
 
 RISK_FILE = "risk_config.yaml"
@@ -32,6 +32,7 @@ GROUP = "risk_manager.rules"
 _EVENTS = frozenset(Event.__args__)
 _METHODS = ("initial_state", "step", "deadline_ns", "gauges")
 _EVERYBODY_WRITES = 0o002
+_MODULE = "risk_manager_custom_"
 
 
 def rules_of(directory: Path) -> dict[str, type[Rule]]:
@@ -74,6 +75,12 @@ def known_rules(
         for entry in entry_points(group=GROUP, name=name):
             _add_installed(known, name, entry, document, place, faults)
     return known
+
+
+def own_code_of(rule: Rule) -> set[str]:
+    """The modules of the user's own files a rule is made of; another text of a file has another name."""
+    modules = {made.__module__ for made in class_of(rule).values()}
+    return {name for name in modules if name.startswith(_MODULE)}
 
 
 def _named(document: Document) -> Iterator[tuple[int, str]]:
@@ -156,7 +163,7 @@ def _imported(
         faults.append(document.fault(place, f"{path} {problem}", "a rule's code must be as safe as the configuration"))
         return None
     # The same text is the same module however often the configuration is read; another text is another module.
-    name = f"risk_manager_custom_{path.stem}_{hashlib.sha256(content).hexdigest()[:12]}"
+    name = f"{_MODULE}{path.stem}_{hashlib.sha256(content).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

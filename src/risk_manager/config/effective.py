@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from risk_manager.config.custom_rules import own_code_of
 from risk_manager.config.guard_config import AccountConfig, GuardConfig, VenueConfig
 from risk_manager.rules import Rule, options_of
 
@@ -35,7 +36,7 @@ def revision_of(
     reset: tuple[str, str],
     local: tuple[int, Path, Path | None],
 ) -> str:
-    """SHA-256 (hex) over everything that is in force, the credentials excepted.
+    """SHA-256 (hex) over everything that is in force, the code of the user's own rules included, not the credentials.
 
     Args:
         reset: time and zone.   local: the interface's port, the data directory and the latch's second.
@@ -49,6 +50,9 @@ def revision_of(
         "reset": reset,
         "local": [local[0], *(str(path) for path in local[1:] if path is not None)],
     }
+    code = sorted({name for one in accounts for rule in one.rules for name in own_code_of(rule)})
+    if code:
+        settings["code"] = code
     return hashlib.sha256(json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -59,7 +59,8 @@ class GuardConfig(msgspec.Struct, frozen=True):
         reset_time, timezone: as configured; `trading_days` is their table.
         api_port: of the local interface, on loopback; None serves none.   data_dir: absolute.
         warnings: doubtful settings, one sentence each; nothing is refused because of them.
-        revision: SHA-256 (hex) of the effective settings without the credentials; equal settings, equal revision.
+        revision: SHA-256 (hex) of the effective settings without the credentials; equal settings and
+            equal code of the user's own rules, equal revision.
         rule_classes: the rules there are by name, the user's own included.
         anchor: where the journal's end is written down; None is nowhere.
         recorder: how much of what was received is kept.

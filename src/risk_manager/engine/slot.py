@@ -91,11 +91,16 @@ class Slot:
         return slack if is_sound else None
 
     def follow(self, old: "Slot") -> None:
-        """Go on where a slot of the same rule, perhaps with other settings, stopped."""
-        if signature_of(old.rule) == signature_of(self.rule):
-            inner, layers = taken_apart(old.rule, old.state)
-            self.failures = old.failures
+        """Go on where a slot of the same rule, perhaps with other settings or other code, stopped."""
+        if signature_of(old.rule) != signature_of(self.rule):
+            return
+        self.failures = old.failures
+        inner, layers = taken_apart(old.rule, old.state)
+        if type(inner) is type(taken_apart(self.rule, self.state)[0]):
             self._take_over(inner, layers, old.reported, old.skips)
+        elif (image := old.image()) is not None:
+            # Other code has another state, which may have other fields: it is read as after a restart.
+            self.load(image)
 
     def image(self) -> SlotImage | None:
         """For the snapshot; None of a rule whose state cannot be written down."""

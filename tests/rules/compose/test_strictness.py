@@ -9,7 +9,18 @@ import pytest
 
 from risk_manager.domain.finding import Gauge
 from risk_manager.domain.lockout import OnLock
-from risk_manager.rules import RULES, Rule, Waiting, build_rules, named, options_of, tightened, warned
+from risk_manager.rules import (
+    RULES,
+    DailyLossRule,
+    Rule,
+    Waiting,
+    all_of,
+    build_rules,
+    named,
+    options_of,
+    tightened,
+    warned,
+)
 from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy
 from risk_manager.rules._compose.strictness import is_stricter_lock
 from risk_manager.rules._options import Fault
@@ -399,6 +410,20 @@ def test_tells_a_rule_that_waits_as_a_whole() -> None:
     assert change.then.endswith("}, action: flatten}")
     (removed,) = tightened((before,), ()).waiting
     assert removed == Waiting("mine", "", "in force", "removed or disabled")
+
+
+def test_changed_code_waits_as_a_whole() -> None:
+    class Changed(Sample, frozen=True):
+        pass
+
+    before = Sample(cap=4)
+    result = tightened((before,), (Changed(cap=4),))
+    assert result == ((before,), (Waiting("sample", "", "in force", "changed code"),))
+    (change,) = tightened((before,), (Changed(cap=3),)).waiting
+    assert (change.option, change.now == change.then) == ("", False)
+    together = all_of(before, DailyLossRule(limit=-300), name="mine")
+    result = tightened((together,), (all_of(Changed(cap=4), DailyLossRule(limit=-300), name="mine"),))
+    assert result == ((together,), (Waiting("mine", "", "in force", "changed code"),))
 
 
 class Paired(Sample, frozen=True):

@@ -22,7 +22,7 @@ from risk_manager.domain.lockout import OnLock
 from risk_manager.rules._base import Demand, LockTerms, LockUntil, Rule, remedy_of
 from risk_manager.rules._compose.during import During, during
 from risk_manager.rules._compose.sections import options_of
-from risk_manager.rules._compose.shape import Layer, core_of, is_layer, named
+from risk_manager.rules._compose.shape import Layer, class_of, core_of, is_layer, named
 from risk_manager.rules._compose.trial import trial_faults
 from risk_manager.rules._compose.warn_at import WarnAt, warned
 from risk_manager.rules._options import Fault
@@ -73,12 +73,14 @@ def tightened(before: tuple[Rule, ...], after: tuple[Rule, ...]) -> Tightened:
 def _merged(old: Rule, new: Rule, waiting: list[Waiting]) -> Rule:
     """The rule with whatever of the new one is stricter."""
     before, after = options_of(old), options_of(new)
-    is_same_code = type(core_of(old)) is type(core_of(new))
+    is_same_code = class_of(old) == class_of(new)
     if before == after and is_same_code:
         return new
     core: Any = core_of(old)
     if is_same_code and _is_plain(core):
         core = _merged_core(core, core_of(new), waiting)
+    elif before == after:
+        waiting.append(Waiting(old.name, "", "in force", "changed code"))
     else:
         waiting.append(Waiting(old.name, "", _text(before), _text(after)))
     return _layered(core, old, new, waiting)
