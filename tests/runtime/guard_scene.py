@@ -38,6 +38,7 @@ class GuardScene:
         listeners: tuple[DecisionListener, ...] = (),
         in_force: RulesInForce | None = None,
         first_poll_s: int = POLL_S,
+        unheard_polls_per_full: int = 1,
     ) -> None:
         """Have a guard with what the journal remembers, not started."""
         ticks = count(step=1_000)
@@ -53,6 +54,7 @@ class GuardScene:
             lambda: next(ticks),
             poll_ns=POLL_S * SECOND_NS,
             first_poll_ns=first_poll_s * SECOND_NS,
+            unheard_polls_per_full=unheard_polls_per_full,
             listeners=listeners,
             in_force=in_force,
             coverage=coverage,

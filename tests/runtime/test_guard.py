@@ -282,6 +282,13 @@ class TestTime:
             await scene.clock.pass_time(3 * POLL_S)
             assert scene.venue.snapshots[10:] == [True] * 3
 
+    async def test_reads_fully_as_often_as_there_is_room_for_while_the_user_hub_is_down(self) -> None:
+        async with guarded(unheard_polls_per_full=4) as scene:
+            account_id, now_ns = scene.story.account_id, scene.story.now_ns
+            await scene.feed(ConnectionChanged(account_id, Link.USER_HUB, False, "closed", 0, now_ns))
+            await scene.clock.pass_time(8 * POLL_S + 1)
+            assert scene.venue.snapshots == [False, False, False, True] * 2
+
 
 class TestStopping:
     async def test_saves_and_leaves_everything_in_force(self) -> None:

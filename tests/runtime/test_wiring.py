@@ -3,8 +3,10 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from copy import deepcopy
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from risk_manager.config import AccountConfig, Credentials, GuardConfig, Secret, VenueConfig
@@ -12,9 +14,11 @@ from risk_manager.engine import Mode
 from risk_manager.persistence.database import FILE_NAME
 from risk_manager.persistence.recording import Segment, segments
 from risk_manager.rules import MaxContracts
-from risk_manager.runtime.wiring import build_daemon, first_polls_ns
+from risk_manager.runtime.guard import POLLS_PER_FULL
+from risk_manager.runtime.wiring import POLL_S, build_daemon, fair_poll_s, first_polls_ns, unheard_polls_per_full
 from risk_manager.testing.events import DAYS
 from risk_manager.testing.ports import settled
+from risk_manager.venues.projectx.limits import CallBudget, Lane
 
 NOBODY = "http://127.0.0.1:9"
 
@@ -55,7 +59,43 @@ async def test_a_recording_says_whether_there_was_a_journal(tmp_path: Path) -> N
     assert [each and each.circumstances.is_journaled for each in beginnings] == [True, False, True]
 
 
+MINUTE_NS = 60_000_000_000
+
+
 def test_polls_several_accounts_one_after_the_other() -> None:
     assert first_polls_ns(3_000_000_000, 1) == (3_000_000_000,)
     assert first_polls_ns(4_800_000_000, 2) == (2_400_000_000, 4_800_000_000)
     assert first_polls_ns(7_200_000_000, 3) == (2_400_000_000, 4_800_000_000, 7_200_000_000)
+
+
+@pytest.mark.parametrize(
+    ("accounts", "pause_s", "heard_s", "unheard_s"),
+    [(1, 3, 15, 3), (2, 3.6, 18, 14.4), (3, 5.4, 27, 21.6), (5, 9, 45, 36), (10, 18, 90, 72)],
+)
+def test_polling_stays_within_its_share_of_the_calls(
+    accounts: int, pause_s: float, heard_s: float, unheard_s: float
+) -> None:
+    """`heard_s`, `unheard_s`: between two full polls of an account, with the user hub up and down."""
+    assert max(POLL_S, fair_poll_s(accounts)) == pytest.approx(pause_s)
+    for every, full_s in ((POLLS_PER_FULL, heard_s), (unheard_polls_per_full(accounts), unheard_s)):
+        assert every * pause_s == pytest.approx(full_s)
+        budget, left = CallBudget(), []
+        for at_ns, is_full in polls(accounts, pause_s, every=every):
+            assert budget.ask(Lane.LOOK, at_ns) == 0
+            assert [budget.ask(Lane.RECORD, at_ns) for _ in range(2 * is_full)] == [0] * 2 * is_full
+            left.append(reads_left(budget, at_ns))
+        assert min(left) >= 6, "for whatever else is to be read"
+
+
+def polls(accounts: int, pause_s: float, *, every: int) -> list[tuple[int, bool]]:
+    """When a quarter of an hour's polls are, and whether each is full: one in so many of an account's."""
+    pause_ns = round(pause_s * 1e9)
+    firsts_ns = first_polls_ns(pause_ns, accounts)
+    rounds = range(15 * MINUTE_NS // pause_ns)
+    return [(first_ns + number * pause_ns, number % every == every - 1) for number in rounds for first_ns in firsts_ns]
+
+
+def reads_left(budget: CallBudget, at_ns: int) -> int:
+    """How many other reads would be let through at an instant."""
+    budget = deepcopy(budget)
+    return sum(budget.ask(Lane.READ, at_ns) == 0 for _ in range(100))

@@ -84,6 +84,7 @@ class Guard:
         *,
         poll_ns: int,
         first_poll_ns: int | None = None,
+        unheard_polls_per_full: int = 1,
         listeners: tuple[DecisionListener, ...] = (),
         in_force: RulesInForce | None = None,
         coverage: Coverage | None = None,
@@ -93,6 +94,7 @@ class Guard:
     ) -> None:
         """Args:
         first_poll_ns: how long after the start the first poll is; as long as between two where None.
+        unheard_polls_per_full: one poll in so many is full while the user hub is down.
         """
         self.name = name
         self.engine = engine
@@ -109,6 +111,7 @@ class Guard:
         self._stopwatch = stopwatch
         self._poll_ns = poll_ns
         self._first_poll_ns = first_poll_ns if first_poll_ns is not None else poll_ns
+        self._unheard_polls_per_full = unheard_polls_per_full
         self._listeners = listeners
         self._in_force = in_force
         self._minimal = minimal
@@ -395,11 +398,12 @@ class Guard:
     def _poll(self) -> None:
         """Read a snapshot at a constant rate, on the calmest and on the worst day.
 
-        Every one is full while the user hub is down, for then nothing else tells of fills.
+        More of them are full while the user hub is down, for then nothing else tells of fills.
         """
         self._cancel_poll = self._clock.call_at(self._clock.now_ns() + self._poll_ns, self._poll)
         self._polls += 1
-        is_full = not self.health.is_up(Link.USER_HUB) or self._polls % POLLS_PER_FULL == 0
+        is_heard = self.health.is_up(Link.USER_HUB)
+        is_full = self._polls % (POLLS_PER_FULL if is_heard else self._unheard_polls_per_full) == 0
         if self._reading is not None and not self._reading.done():
             self.pulse.poll_ended()
         self._reading = self._calls.begin(self._read(full=is_full))

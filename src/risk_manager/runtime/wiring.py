@@ -22,7 +22,7 @@ from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.commits import JOURNAL
 from risk_manager.runtime.daemon import Daemon
 from risk_manager.runtime.earlier_calls import DECISIONS_MOST, asked_lately
-from risk_manager.runtime.guard import DecisionListener, Guard
+from risk_manager.runtime.guard import POLLS_PER_FULL, DecisionListener, Guard
 from risk_manager.runtime.memory import Memory
 from risk_manager.runtime.minimal import dormant
 from risk_manager.runtime.recovery import recovered
@@ -32,10 +32,22 @@ from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
 
 POLL_S = 3.0
-"""Pause between two snapshots of an account; a full one is four calls, and as many are reckoned for each of them."""
+"""Pause between two snapshots of an account, where there are few of them."""
 
-POLL_CALLS_PER_MINUTE = 100
-CALLS_PER_SNAPSHOT = 4
+POLL_CALLS_PER_MINUTE = 80
+"""What polling may take of the venue's 200 calls while the user hub is up.
+
+A poll is two calls, and one in five two more for the account record and the fills: 2.4, so that n accounts need 1.8 n
+seconds, and one of them is looked at every 1.8 s. A look has a place of its own every 2.6 s, so every other one takes
+two of the 60 calls that reads share: 35 in the 63 s a call counts. The records take 10 to 14 besides what they have
+places for, all accounts one after the other. Six or more are always left for what else is to be read; at 100 calls none
+would be.
+"""
+
+CALLS_PER_POLL = 2 + 2 / POLLS_PER_FULL
+
+UNHEARD_POLLS_PER_FULL = 4
+"""Of several accounts. Were every poll full, what is too much would be shed, of the same account for up to minutes."""
 
 
 class AccountNotFound(Exception):
@@ -132,7 +144,7 @@ async def _guards(
 ) -> tuple[Guard, ...]:
     """One recovered guard for each account, in the order of the configuration."""
     account_ids = await _resolved(config.accounts, venue)
-    poll_ns = int(max(poll_s, _fair_poll_s(len(account_ids))) * 1_000_000_000)
+    poll_ns = int(max(poll_s, fair_poll_s(len(account_ids))) * 1_000_000_000)
     await memory.make_sound(account_ids, clock.now_ns())
     guards, asked = [], []
     firsts_ns = first_polls_ns(poll_ns, len(account_ids))
@@ -165,6 +177,7 @@ async def _guards(
             stopwatch_ns,
             poll_ns=poll_ns,
             first_poll_ns=first_ns,
+            unheard_polls_per_full=unheard_polls_per_full(len(account_ids)),
             listeners=listeners,
             in_force=rules,
             coverage=coverage,
@@ -211,8 +224,14 @@ def first_polls_ns(poll_ns: int, accounts: int) -> tuple[int, ...]:
     return tuple(poll_ns * number // accounts for number in range(1, accounts + 1))
 
 
-def _fair_poll_s(accounts: int) -> float:
-    return accounts * CALLS_PER_SNAPSHOT * 60 / POLL_CALLS_PER_MINUTE
+def fair_poll_s(accounts: int) -> float:
+    """The shortest pause between two polls of each of so many accounts that stays within the share of polling."""
+    return accounts * CALLS_PER_POLL * 60 / POLL_CALLS_PER_MINUTE
+
+
+def unheard_polls_per_full(accounts: int) -> int:
+    """One poll in so many is full while the user hub is down: of a single account, there is room for every one."""
+    return 1 if accounts == 1 else UNHEARD_POLLS_PER_FULL
 
 
 async def _resolved(accounts: Sequence[AccountConfig], venue: ProjectXVenue) -> tuple[str, ...]:
