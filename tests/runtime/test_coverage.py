@@ -58,6 +58,25 @@ def test_the_time_without_the_program_is_a_gap() -> None:
     )
 
 
+def test_a_gap_stays_open_where_nothing_tells_when_the_program_last_ran() -> None:
+    coverage = Coverage((Gap(1_000 * S, None, BLIND, "rest: down"),))
+    coverage.see(BLIND, "starting", 9_000 * S)
+    assert coverage.gaps == (
+        Gap(1_000 * S, 9_000 * S, BLIND, "rest: down"),
+        Gap(9_000 * S, None, BLIND, "starting"),
+    )
+
+
+@pytest.mark.parametrize(("ended_s", "ran_until_s"), [(None, 20), (29, 30), (30, 30), (31, 31)])
+def test_a_gap_is_a_sign_of_life_itself(ended_s: int | None, ran_until_s: int) -> None:
+    alive_s, ended_ns = (10, None) if ended_s is None else (30, ended_s * S)
+    coverage = Coverage((Gap(20 * S, ended_ns, DEGRADED, "market_hub: gone"),), alive_ns=alive_s * S)
+    coverage.see(COVERED, "", 90 * S)
+    # Two gaps have two beginnings.
+    since_ns = ran_until_s * S + (ended_s is None)
+    assert coverage.gaps[-1] == Gap(since_ns, 90 * S, BLIND, "not running")
+
+
 def test_a_program_that_never_ran_has_missed_nothing() -> None:
     assert Coverage().gaps == ()
 

@@ -68,6 +68,16 @@ class EngineImage(msgspec.Struct):
     enforcer: EnforcerImage
 
 
+class _Life(msgspec.Struct):
+    """Of an `AccountImage`, or of what it may become: what any version can read."""
+
+    received_ns: int
+
+
+class _Alive(msgspec.Struct):
+    account: _Life
+
+
 ALL_EVENTS: tuple[type, ...] = (
     AccountUpdated,
     PositionUpdated,
@@ -385,3 +395,11 @@ class Engine:
             known = image.slots.get(slot.name)
             if known is not None:
                 slot.load(known)
+
+
+def alive_ns_of(snapshot: bytes) -> int:
+    """Local time of the last event in an `Engine.snapshot()`, another version's as well; 0 if it does not tell."""
+    try:
+        return msgspec.msgpack.decode(snapshot, type=_Alive).account.received_ns
+    except (msgspec.MsgspecError, RecursionError):
+        return 0

@@ -19,16 +19,22 @@ class Coverage:
 
     Args:
         known: the gaps the journal remembers, oldest first.
-        alive_ns: local time at which the program last ran; 0 if it never did.
+        alive_ns: local time at which the program last ran; 0 if it never did, or nothing tells.
     """
 
     def __init__(self, known: Iterable[Gap] = (), *, alive_ns: int = 0) -> None:
         self._gaps = list(known)[-MOST_GAPS:]
         self._unsaved: dict[int, Gap] = {}
-        if self._gaps and self._gaps[-1].ended_ns is None:
-            self._end(alive_ns)
-        if alive_ns:
-            self._begin(Cover.BLIND, "not running", alive_ns)
+        if not alive_ns:
+            # A gap that was open stays so: nobody is known to have watched since.
+            return
+        if self._gaps:
+            # A gap is a sign of life, too, and may be a later one.
+            last = self._gaps[-1]
+            alive_ns = max(alive_ns, last.began_ns if last.ended_ns is None else last.ended_ns)
+            if last.ended_ns is None:
+                self._end(alive_ns)
+        self._begin(Cover.BLIND, "not running", alive_ns)
 
     @property
     def gaps(self) -> tuple[Gap, ...]:

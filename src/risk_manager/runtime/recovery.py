@@ -15,7 +15,7 @@ from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import ConnectionChanged, Link
 from risk_manager.domain.lockout import Lockout, LockoutKind, OnLock
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.engine import Engine, EngineSettings
+from risk_manager.engine import Engine, EngineSettings, alive_ns_of
 from risk_manager.ports.journal import Journal, JournalUnavailable, Recovered
 from risk_manager.ports.latch import Latch, Latched, LatchUnavailable
 from risk_manager.runtime.coverage import Coverage
@@ -52,6 +52,7 @@ async def recovered(
         JournalUnavailable: the journal cannot be read.
     """
     known = await journal.recover(settings.account_id)
+    alive_ns = await _alive_ns(settings.account_id, journal, known)
     if latch is not None:
         known = await _with_latch(settings.account_id, journal, known, latch, lost, now_ns)
     snapshot, intents = (known.snapshot, known.open_intents) if from_snapshot else (None, ())
@@ -64,7 +65,7 @@ async def recovered(
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a saved state must not keep the guard from guarding
         log.error("saved state not usable, starting from the venue", account=settings.account_id, error=repr(error))
         engine = restored(None)
-    return engine, Coverage(known.gaps, alive_ns=engine.account.received_ns)
+    return engine, Coverage(known.gaps, alive_ns=alive_ns)
 
 
 def united(*memories: Iterable[Lockout]) -> tuple[Lockout, ...]:
@@ -76,6 +77,16 @@ def united(*memories: Iterable[Lockout]) -> tuple[Lockout, ...]:
             held = lockouts.get(key)
             lockouts[key] = lockout if held is None else held.joined(lockout)
     return tuple(lockouts.values())
+
+
+async def _alive_ns(account_id: str, journal: Journal, known: Recovered) -> int:
+    """Local time of the last sign of life, whether the saved state is of use or not; 0 if there is none."""
+    if known.snapshot is not None and (alive_ns := alive_ns_of(known.snapshot)):
+        return alive_ns
+    if not known.sequence:
+        return 0
+    last = await journal.decisions(account_id, most=1)
+    return max((each.cause.received_ns for each in last if each.cause is not None), default=0)
 
 
 async def _with_latch(
