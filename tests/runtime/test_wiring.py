@@ -2,7 +2,9 @@
 
 import asyncio
 import sqlite3
-from contextlib import closing
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from copy import deepcopy
 from pathlib import Path
 
@@ -15,7 +17,16 @@ from risk_manager.persistence.database import FILE_NAME
 from risk_manager.persistence.recording import Segment, segments
 from risk_manager.rules import MaxContracts
 from risk_manager.runtime.guard import POLLS_PER_FULL
-from risk_manager.runtime.wiring import POLL_S, build_daemon, fair_poll_s, first_polls_ns, unheard_polls_per_full
+from risk_manager.runtime.wiring import (
+    POLL_S,
+    AccountRepeated,
+    build_daemon,
+    fair_poll_s,
+    first_polls_ns,
+    unheard_polls_per_full,
+)
+from risk_manager.simulator.exchange import Exchange
+from risk_manager.simulator.server import SimServer
 from risk_manager.testing.events import DAYS
 from risk_manager.testing.ports import settled
 from risk_manager.venues.projectx.limits import CallBudget, Lane
@@ -23,12 +34,15 @@ from risk_manager.venues.projectx.limits import CallBudget, Lane
 NOBODY = "http://127.0.0.1:9"
 
 
-def configuration(data: Path) -> GuardConfig:
-    venue = VenueConfig(NOBODY, f"{NOBODY}/user", f"{NOBODY}/market", (), Credentials("pat", Secret("key-of-pat")))
-    account = AccountConfig("1001", None, None, Mode.ENFORCE, (MaxContracts(limit=3),))
+def account(id: str | None = None, name: str | None = None, nickname: str | None = None) -> AccountConfig:
+    return AccountConfig(id, name, nickname, Mode.ENFORCE, (MaxContracts(limit=3),))
+
+
+def configuration(data: Path, *accounts: AccountConfig, url: str = NOBODY) -> GuardConfig:
+    venue = VenueConfig(url, f"{url}/user", f"{url}/market", (), Credentials("pat", Secret("key-of-pat")))
     return GuardConfig(
         venue=venue,
-        accounts=(account,),
+        accounts=accounts or (account("1001"),),
         reset_time="17:00",
         timezone="America/Chicago",
         trading_days=DAYS,
@@ -60,6 +74,33 @@ async def test_a_recording_says_whether_there_was_a_journal(tmp_path: Path) -> N
 
 
 MINUTE_NS = 60_000_000_000
+
+
+@asynccontextmanager
+async def gateway() -> AsyncIterator[tuple[str, str, str]]:
+    """The address of a simulated gateway, and the ids of its accounts PRACTICE-1 and PRACTICE-2."""
+    exchange = Exchange([])
+    first, second = (
+        exchange.open_account(user="pat", name=f"PRACTICE-{number}", balance_micros=50_000_000_000) for number in (1, 2)
+    )
+    server = SimServer(exchange, users={"pat": "key-of-pat"}, wall_clock=time.time_ns)
+    port = await server.start()
+    try:
+        yield f"http://127.0.0.1:{port}", str(first), str(second)
+    finally:
+        await server.stop()
+
+
+async def test_an_account_named_by_its_id_and_by_its_name_gets_no_two_guards(tmp_path: Path) -> None:
+    async with gateway() as (url, first, second):
+        accounts = (account(second), account(first), account(name="PRACTICE-1"))
+        expected = f"accounts '{first}' and 'PRACTICE-1' are one at the venue, id {first}; name each account once"
+        with capture_logs(), pytest.raises(AccountRepeated, match=expected):
+            await build_daemon(configuration(tmp_path, *accounts, url=url))
+        with capture_logs(), pytest.raises(AccountRepeated, match="accounts 'main' and 'PRACTICE-1' are one"):
+            await build_daemon(
+                configuration(tmp_path, account(first, nickname="main"), account(name="PRACTICE-1"), url=url)
+            )
 
 
 def test_polls_several_accounts_one_after_the_other() -> None:

@@ -40,7 +40,7 @@ def run(
     from risk_manager.ports.journal import JournalUnavailable
     from risk_manager.runtime.accepted import load_or_last
     from risk_manager.runtime.log import configure_log
-    from risk_manager.runtime.wiring import AccountNotFound
+    from risk_manager.runtime.wiring import AccountNotFound, AccountRepeated
 
     configure_log(level=log_level, as_json=log_json)
     try:
@@ -54,7 +54,7 @@ def run(
         asyncio.run(_guard(loaded, config))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except (JournalUnavailable, AccountNotFound) as error:
+    except (JournalUnavailable, AccountNotFound, AccountRepeated) as error:
         raise _refused(f"run: {error}", 1) from None
     except OSError as error:
         raise _refused(f"run: {told(error, loaded.api_port)}", 1) from None

@@ -54,7 +54,11 @@ class AccountNotFound(Exception):
     """Which account is meant cannot be told from the user's active accounts; the message names them."""
 
 
-_NO_CRASH = (AccountNotFound, JournalUnavailable, ProjectXError)
+class AccountRepeated(Exception):
+    """Two accounts of the configuration are one at the venue; the message says what both are called."""
+
+
+_NO_CRASH = (AccountNotFound, AccountRepeated, JournalUnavailable, ProjectXError)
 """What keeps a guard from starting and is not its own fault."""
 
 
@@ -83,6 +87,7 @@ async def build_daemon(
         JournalUnavailable: another daemon runs on the data directory, or the disk refuses.
         ProjectXError: the venue could not be asked for the accounts named by name.
         AccountNotFound: an account name the venue does not list.
+        AccountRepeated: an account is named by its id and by its name.
     """
     clock = clock or SystemClock()
     settings = config.venue_settings()
@@ -239,7 +244,25 @@ async def _resolved(accounts: Sequence[AccountConfig], venue: ProjectXVenue) -> 
     if all(account.id is not None for account in accounts):
         return tuple(account.id for account in accounts if account.id is not None)
     listed = await venue.accounts()
-    return tuple(account.id or _id_of(account.name, listed) for account in accounts)
+    account_ids = tuple(account.id or _id_of(account.name, listed) for account in accounts)
+    _check_unique(accounts, account_ids)
+    return account_ids
+
+
+def _check_unique(accounts: Sequence[AccountConfig], account_ids: tuple[str, ...]) -> None:
+    """Two guards of one account would write over each other's journal and latch.
+
+    Raises:
+        AccountRepeated: two of the accounts have one id.
+    """
+    labels: dict[str, str] = {}
+    for account, account_id in zip(accounts, account_ids, strict=True):
+        if account_id in labels:
+            raise AccountRepeated(
+                f"accounts {labels[account_id]!r} and {account.label!r} are one at the venue, id {account_id}; "
+                "name each account once in accounts.yaml"
+            )
+        labels[account_id] = account.label
 
 
 def _id_of(name: str | None, listed: tuple[Account, ...]) -> str:
