@@ -8,15 +8,20 @@ from contextlib import asynccontextmanager, closing
 from copy import deepcopy
 from pathlib import Path
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from risk_manager.config import AccountConfig, Credentials, GuardConfig, Secret, VenueConfig
+from risk_manager.config import AccountConfig, Credentials, GuardConfig, Secret, VenueConfig, build_trading_days
+from risk_manager.config.calendar import build_calendar
+from risk_manager.domain.events import Event
 from risk_manager.engine import Mode
 from risk_manager.persistence.database import FILE_NAME
 from risk_manager.persistence.recording import Segment, segments
-from risk_manager.rules import MaxContracts
-from risk_manager.runtime.guard import POLLS_PER_FULL
+from risk_manager.persistence.sqlite_journal import SqliteJournal
+from risk_manager.replay.segment import Surroundings, replay_segment
+from risk_manager.rules import RULES, MaxContracts, build_rules, options_of
+from risk_manager.runtime.guard import POLLS_PER_FULL, Guard
 from risk_manager.runtime.wiring import (
     POLL_S,
     AccountRepeated,
@@ -27,25 +32,26 @@ from risk_manager.runtime.wiring import (
 )
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.server import SimServer
-from risk_manager.testing.events import DAYS
-from risk_manager.testing.ports import settled
+from risk_manager.testing.events import DAYS, SECOND_NS, Scenario
+from risk_manager.testing.ports import SceneClock, settled
 from risk_manager.venues.projectx.limits import CallBudget, Lane
 
 NOBODY = "http://127.0.0.1:9"
+MINUTE_NS = 60 * SECOND_NS
 
 
 def account(id: str | None = None, name: str | None = None, nickname: str | None = None) -> AccountConfig:
     return AccountConfig(id, name, nickname, Mode.ENFORCE, (MaxContracts(limit=3),))
 
 
-def configuration(data: Path, *accounts: AccountConfig, url: str = NOBODY) -> GuardConfig:
+def configuration(data: Path, *accounts: AccountConfig, url: str = NOBODY, reset: str = "17:00") -> GuardConfig:
     venue = VenueConfig(url, f"{url}/user", f"{url}/market", (), Credentials("pat", Secret("key-of-pat")))
     return GuardConfig(
         venue=venue,
         accounts=accounts or (account("1001"),),
-        reset_time="17:00",
+        reset_time=reset,
         timezone="America/Chicago",
-        trading_days=DAYS,
+        trading_days=build_trading_days(reset, "America/Chicago"),
         api_port=None,
         data_dir=data,
         warnings=(),
@@ -73,9 +79,6 @@ async def test_a_recording_says_whether_there_was_a_journal(tmp_path: Path) -> N
     assert [each and each.circumstances.is_journaled for each in beginnings] == [True, False, True]
 
 
-MINUTE_NS = 60_000_000_000
-
-
 @asynccontextmanager
 async def gateway() -> AsyncIterator[tuple[str, str, str]]:
     """The address of a simulated gateway, and the ids of its accounts PRACTICE-1 and PRACTICE-2."""
@@ -101,6 +104,108 @@ async def test_an_account_named_by_its_id_and_by_its_name_gets_no_two_guards(tmp
             await build_daemon(
                 configuration(tmp_path, account(first, nickname="main"), account(name="PRACTICE-1"), url=url)
             )
+
+
+async def hears(guard: Guard, *events: Event) -> None:
+    """Deliver events, and return when what is decided about them is on the disk."""
+    for event in events:
+        guard.deliver(event)
+    async with asyncio.timeout(10):
+        while not guard.is_idle:
+            await asyncio.sleep(0)
+
+
+class Runs:
+    """Runs on one data directory, with a venue that tells what it is made to."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.story = Scenario(start_ns=DAYS.starts_ns[3] - 150 * MINUTE_NS)
+        self.said: list[str] = []
+
+    @asynccontextmanager
+    async def run(self, limit: int, reset: str) -> AsyncIterator[Guard]:
+        """A guard of the day's loss that has read the account; it is stopped with the block."""
+        rules = build_rules({"daily_realized_loss": {"limit": limit}})
+        config = configuration(self.data, AccountConfig("1001", None, None, Mode.ENFORCE, rules), reset=reset)
+        with capture_logs() as said:
+            daemon = await build_daemon(config, clock=SceneClock(self.story))
+            running = asyncio.create_task(daemon.run())
+            await settled()
+            (guard,) = daemon.guards
+            await hears(guard, self.story.snapshot())
+            try:
+                yield guard
+            finally:
+                daemon.stop()
+                await running
+        self.said = [f"{line['rule']} {line['option']}" for line in said if "waits" in line["event"]]
+
+
+def told(guard: Guard) -> tuple[str, int, object, list[str]]:
+    """The day, its result in dollars, the limit in force and what waits."""
+    account = guard.engine.account
+    (rule,) = guard.engine.rules
+    waiting = [f"{one.rule}.{one.option}: {one.now}, {one.then}" for one in guard.waiting_rules]
+    return account.day.label, account.realized_micros // 1_000_000, options_of(rule)["limit"], waiting
+
+
+async def test_another_reset_brings_neither_another_day_nor_looser_rules_before_the_old_one_is_over(
+    tmp_path: Path,
+) -> None:
+    """14:30 in Chicago, ten dollars left of the day's limit; now the day is to have ended at 14:25."""
+    run = Runs(tmp_path)
+    async with run.run(500, "17:00") as guard:
+        await hears(guard, *run.story.result(-490))
+        assert told(guard) == ("2025-01-15", -490, 500, [])
+    limit, reset = "daily_realized_loss.limit: 500, 5000", "reset.: 17:00 America/Chicago, 14:25 America/Chicago"
+    for _ in range(2):
+        async with run.run(5000, "14:25") as guard:
+            assert told(guard) == ("2025-01-15", -490, 500, [limit, reset])
+        assert run.said == ["daily_realized_loss limit", "reset "]
+    run.story.now_ns = DAYS.starts_ns[3] - 10 * run.story.step_ns
+    async with run.run(5000, "14:25") as guard:
+        assert told(guard) == ("2025-01-15", -490, 500, [limit, reset])
+        run.story.now_ns = DAYS.starts_ns[3]
+        await hears(guard, run.story.snapshot())
+        assert told(guard) == ("2025-01-16", 0, 5000, [])
+        day = guard.engine.account.day
+        assert (day.start_ns, day.end_ns) == (DAYS.starts_ns[3], DAYS.starts_ns[4] - 155 * MINUTE_NS)
+    # Neither does the next start have the new day begin where the new reset would have had it.
+    async with run.run(5000, "14:25") as guard:
+        assert (told(guard), guard.engine.account.day) == (("2025-01-16", 0, 5000, []), day)
+        run.story.now_ns = day.end_ns
+        await hears(guard, run.story.snapshot())
+        assert guard.engine.account.day.label == "2025-01-17"
+        assert guard.engine.account.day.start_ns == day.end_ns
+
+
+async def test_a_day_of_another_reset_is_replayed_as_it_was(tmp_path: Path) -> None:
+    run = Runs(tmp_path)
+    async with run.run(500, "17:00"):
+        pass
+    async with run.run(500, "14:25") as guard:
+        await hears(guard, *run.story.result(-500))
+        assert [lockout.until_ns for lockout in guard.engine.account.lockouts] == [DAYS.starts_ns[3]]
+    with capture_logs():
+        journal = await SqliteJournal.open(tmp_path)
+    committed = {each.sequence: msgspec.json.encode(each) for each in await journal.decisions("1001")}
+    await journal.close()
+    *_, (_, path) = segments(tmp_path)["1001"]
+    here = Surroundings(build_calendar(), build_trading_days, dict(RULES))
+    found = replay_segment(Segment(path), committed, None, here)
+    assert (found.obstacle, found.divergence, found.notes, found.missing) == (None, None, (), ())
+    assert found.identical == len(committed)
+
+
+def test_reads_a_day_of_another_reset_from_its_beginning(tmp_path: Path) -> None:
+    now_ns = DAYS.starts_ns[3] - 150 * MINUTE_NS
+    moved = configuration(tmp_path, reset="14:25")
+    assert moved.venue_settings().day_start_ns(now_ns) == now_ns - 5 * MINUTE_NS
+    carrying = moved.carrying([DAYS.day_of(now_ns)])
+    assert carrying.venue_settings().day_start_ns(now_ns) == DAYS.starts_ns[2]
+    assert carrying.carried_days == (DAYS.day_of(now_ns),)
+    assert configuration(tmp_path).carrying([DAYS.day_of(now_ns)]).carried_days == ()
 
 
 def test_polls_several_accounts_one_after_the_other() -> None:

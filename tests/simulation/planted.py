@@ -154,7 +154,7 @@ def _(real: Any, self: Scope, contract_id: str, contract: Any) -> bool:
 
 
 @bug("a looser rule counts at once", "the trader takes the limit away", RulesInForce, "offer")
-def _(real: Any, self: RulesInForce, wanted: Any, trading_day: str) -> None:
+def _(real: Any, self: RulesInForce, wanted: Any) -> None:
     self.rules, self.waiting = wanted, ()
 
 

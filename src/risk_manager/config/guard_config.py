@@ -1,6 +1,6 @@
 """A configuration that has passed every check, as the runtime wants it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import msgspec
 
 from risk_manager.alerts.mail import Mail
 from risk_manager.config.credentials import Credentials
-from risk_manager.domain.trading_day import TradingDays
+from risk_manager.domain.trading_day import TradingDay, TradingDays
 from risk_manager.engine.engine import Mode
 from risk_manager.persistence.recording_room import RecorderLimits
 from risk_manager.rules import RULES, Rule
@@ -56,7 +56,7 @@ class GuardConfig(msgspec.Struct, frozen=True):
     """Everything one daemon works with.
 
     Attributes:
-        reset_time, timezone: as configured; `trading_days` is their table.
+        reset_time, timezone: as configured; `trading_days` is their table, but for `carried_days`.
         api_port: of the local interface, on loopback; None serves none.   data_dir: absolute.
         warnings: doubtful settings, one sentence each; nothing is refused because of them.
         revision: SHA-256 (hex) of the effective settings without the credentials; equal settings and
@@ -65,6 +65,7 @@ class GuardConfig(msgspec.Struct, frozen=True):
         anchor: where the journal's end is written down; None is nowhere.
         recorder: how much of what was received is kept.
         latch_dir: where the active lockouts are kept besides `data_dir`, absolute; None is nowhere.
+        carried_days: those that began under another reset, and are not shortened by this one.
     """
 
     venue: VenueConfig
@@ -80,6 +81,14 @@ class GuardConfig(msgspec.Struct, frozen=True):
     anchor: AnchorConfig | None = None
     recorder: RecorderLimits = RecorderLimits()
     latch_dir: Path | None = None
+    carried_days: tuple[TradingDay, ...] = ()
+
+    def carrying(self, days: Iterable[TradingDay]) -> "GuardConfig":
+        """The same, but trading days that began under another reset end when they would have."""
+        carried = tuple(day for day in days if self.trading_days.day_of(day.start_ns) != day)
+        return msgspec.structs.replace(
+            self, trading_days=self.trading_days.carrying(carried), carried_days=self.carried_days + carried
+        )
 
     def venue_settings(self) -> ProjectXSettings:
         """What the ProjectX client needs; it holds the key in the clear."""

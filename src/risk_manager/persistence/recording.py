@@ -15,6 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from risk_manager.domain.events import Event
+from risk_manager.domain.trading_day import TradingDay
 from risk_manager.enforcement.pacing import Pacing
 from risk_manager.engine import Mode
 from risk_manager.persistence.recorded_rules import RecordedRules
@@ -41,6 +42,7 @@ class Circumstances(msgspec.Struct, frozen=True):
         version: of the program.   code, calendar, days: fingerprints of the core's source, the exchange calendar and
             the table of trading days; equal ones promise equal decisions.
         is_journaled: whether decisions go to the journal; in a run without one they may be numbered anew.
+        carried_days: trading days that began under another reset.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Circumstances(msgspec.Struct, frozen=True):
     calendar: str
     days: str
     is_journaled: bool = True
+    carried_days: tuple[TradingDay, ...] = ()
 
 
 class Beginning(msgspec.Struct, frozen=True, tag="beginning"):

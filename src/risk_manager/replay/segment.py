@@ -82,7 +82,8 @@ def replay_segment(segment: Segment, committed: Mapping[int, bytes], up_to: int 
     beginning = segment.beginning()
     if beginning is None:
         return Replayed(segment.path.name, obstacle=segment.fault or "nothing is in it", fault=segment.fault)
-    days = here.days(beginning.circumstances.reset_time, beginning.circumstances.timezone)
+    then = beginning.circumstances
+    days = here.days(then.reset_time, then.timezone).carrying(then.carried_days)
     found = Replayed(
         segment.path.name,
         beginning.because,

@@ -188,6 +188,7 @@ class Guard:
     def start(self) -> None:
         """Begin: what was in flight before this process is unknown now; snapshots are read at a constant rate."""
         now_ns = self._clock.now_ns()
+        self._tell_waiting()
         self._commits.start(Latched(self.engine.sequence, self.engine.account.lockouts))
         self.deliver(ConnectionChanged(self.account_id, Link.REST, False, "starting", 0, now_ns))
         self.health.link(Link.REST, is_up=True, reason="")
@@ -209,17 +210,22 @@ class Guard:
 
     @property
     def waiting_rules(self) -> tuple[Waiting, ...]:
-        """Changes of rules that are not in force before the next trading day."""
+        """Changes of rules, and of the reset, that are not in force before the next trading day."""
         return self._in_force.waiting if self._in_force is not None else ()
 
     def change_rules(self, rules: tuple[Rule, ...], revision: str) -> None:
         """Put what is stricter about other rules in force now, and let the rest wait for the next trading day."""
         if self._in_force is not None:
-            self._in_force.offer(rules, self.engine.account.day.label)
+            # A quote may have brought a day that nobody has taken note of yet.
+            self._see_day()
+            self._in_force.offer(rules)
             rules = self._in_force.rules
-            for change in self.waiting_rules:
-                log.warning("rule change waits for the next trading day", account=self.name, **_told(change))
+            self._tell_waiting()
         self._put_in_force(rules, revision)
+
+    def _tell_waiting(self) -> None:
+        for change in self.waiting_rules:
+            log.warning("change waits for the next trading day", account=self.name, **_told(change))
 
     def _end_minimal(self) -> None:
         if self._minimal is not None and self._in_force is not None:
@@ -292,8 +298,8 @@ class Guard:
     def _see_day(self) -> None:
         """With a new trading day, known by the venue's clock, what waited for it comes into force."""
         account = self.engine.account
-        if self._in_force is not None and account.now_ns and self._in_force.see_day(account.day.label):
-            log.info("looser rules in force with the new trading day", account=self.name)
+        if self._in_force is not None and account.now_ns and self._in_force.see_day(account.day):
+            log.info("what waited is in force with the new trading day", account=self.name)
             self._put_in_force(self._in_force.rules, f"day {account.day.label}")
 
     def _see_denials(self) -> None:

@@ -70,7 +70,9 @@ class LimitStatus(msgspec.Struct, frozen=True):
 
 
 class WaitingRule(msgspec.Struct, frozen=True):
-    """A change of a rule that comes into force with the next trading day; an empty option is the whole rule."""
+    """A change of a rule, or of the reset, that comes into force with the next trading day; an empty option is the
+    whole of it.
+    """
 
     rule: str
     option: str

@@ -26,7 +26,7 @@ from risk_manager.runtime.guard import POLLS_PER_FULL, DecisionListener, Guard
 from risk_manager.runtime.memory import Memory
 from risk_manager.runtime.minimal import dormant
 from risk_manager.runtime.recovery import recovered
-from risk_manager.runtime.rules_in_force import RulesInForce
+from risk_manager.runtime.rules_in_force import RulesInForce, days_under_way
 from risk_manager.venues.projectx.errors import ProjectXError
 from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
@@ -90,6 +90,7 @@ async def build_daemon(
         AccountRepeated: an account is named by its id and by its name.
     """
     clock = clock or SystemClock()
+    config = config.carrying(days_under_way(config.data_dir))
     settings = config.venue_settings()
     if clock_lead_max_s is not None:
         settings = replace(settings, clock_lead_max_s=clock_lead_max_s)
@@ -154,7 +155,13 @@ async def _guards(
     guards, asked = [], []
     firsts_ns = first_polls_ns(poll_ns, len(account_ids))
     for account, account_id, first_ns in zip(config.accounts, account_ids, firsts_ns, strict=True):
-        rules = RulesInForce(config.data_dir, account_id, account.rules, config.rule_classes)
+        rules = RulesInForce(
+            config.data_dir,
+            account_id,
+            account.rules,
+            config.rule_classes,
+            reset=f"{config.reset_time} {config.timezone}",
+        )
         judged = dormant(rules.rules) if memory.minimal else rules.rules
         settings = EngineSettings(account_id, config.trading_days, judged, account.mode, pacing, calendar)
         engine, coverage = await recovered(
@@ -217,6 +224,7 @@ def circumstances(config: GuardConfig, account: AccountConfig, *, is_journaled: 
         calendar=of_calendar(),
         days=of_days(config.trading_days),
         is_journaled=is_journaled,
+        carried_days=config.carried_days,
     )
 
 
