@@ -7,7 +7,7 @@ import pytest
 
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import FillReceived
-from risk_manager.domain.finding import Breach, Gauge, Unit
+from risk_manager.domain.finding import Breach, Gauge, Loss, Unit
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.rules import RULES, build_rule
 from risk_manager.rules._base import UNBOUNDED, Slack
@@ -42,7 +42,7 @@ def rule(name: str, options: dict[str, object]) -> Any:
                 ("realized", "0.00"),
                 ("fees", "2.25"),
                 ("unrealized", "-100.00"),
-            )),
+            ), loss=Loss.DAY_NET),
         ),
         (
             "daily_realized_profit",
@@ -72,7 +72,7 @@ def rule(name: str, options: dict[str, object]) -> Any:
             Breach("", "UNREALIZED_LOSS", -micros(100), -micros(90), Unit.MICROS, Scope(contract_id=ES.id), evidence=(
                 ("ESH5", "+1"),
                 ("ESH5 quote", "bid 23192 ask 23192 ticks"),
-            )),
+            ), loss=Loss.OPEN),
         ),
         (
             "max_unrealized_profit",
