@@ -7,17 +7,18 @@ act until the exchange's own books show what the rule demands.
 import asyncio
 import time
 
-from risk_manager.domain.order import Side
+from risk_manager.domain.order import OrderType, Side
 from risk_manager.enforcement.denials import NOT_ENFORCEABLE
 from risk_manager.runtime.health import GuardState
 from risk_manager.simulator.catalog import listed
 from risk_manager.simulator.faults import Answer, Failure
-from risk_manager.simulator.records import BracketMode
+from risk_manager.simulator.records import BracketMode, PlaceOrder
 from risk_manager.simulator.server import SimSettings
 from risk_manager.simulator.server.distortion import BadLine
-from tests.faults.table import ROWS, flattened, row
-from tests.faults.trial import FLAT_ONCE, OPEN_LOSS, REDUCED_TO_TWO, STOP_OF_40, on_trial
-from tests.scenarios.stage import ES, Placed, Reduced
+from risk_manager.simulator.server.poison import BadValue
+from tests.faults.table import ROWS, flattened, row, thrown
+from tests.faults.trial import FLAT_ONCE, LOSS_OF_A_DAY, OPEN_LOSS, REDUCED_TO_TWO, STOP_OF_40, USER, Trial, on_trial
+from tests.scenarios.stage import ES, Moved, Placed, Reduced
 
 CLOSE, REDUCE, CANCEL = "Position/closeContract", "Position/partialCloseContract", "Order/cancel"
 READS = ("Position/searchOpen", "Order/v2/query", "Trade/search", "Account/search", "Contract/available", "Status/ping")
@@ -36,6 +37,70 @@ async def calm() -> float:
     async with on_trial() as trial:
         trial.breaks()
         return await trial.flat()
+
+
+# -- what comes looks otherwise ----------------------------------------------------------------------------------------
+
+
+thrown(1, "events come without their envelope", "shape events as bare", within_s=1.0)
+thrown(1, "events come in lists", "shape events as list", within_s=1.0)
+
+
+@row(2, "market payloads are lists, with nulls among them", within_s=1.0)
+async def listed_quotes() -> float:
+    async with on_trial(OPEN_LOSS) as trial:
+        trial.throws("shape events as listed_quotes", "shape events as padded")
+        trial.trades(Side.BUY, 2)
+        return await open_loss(trial)
+
+
+thrown(
+    5,
+    "statuses nobody has seen",
+    "poison user_hub with negative in status",
+    "poison Order/v2/query with negative in status",
+)
+
+
+@row(6, "children of an entry are suspended, and the list of open orders leaves them out", within_s=1.0)
+async def suspended() -> float:
+    async with on_trial(bracket_mode=BracketMode.AUTO_OCO) as trial:
+        trial.rests(Side.BUY, 1, limit_ticks=trial.bid_ticks - 100, stop_loss_ticks=-20)
+        await trial.until(lambda: len(trial.guard.engine.account.orders) == 2, "entry and child known")
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(22, "seven digits of a second on the stream, six in the lists: as ever", within_s=1.0)
+async def digits() -> float:
+    async with on_trial() as trial:
+        trial.rests(Side.BUY, 1, limit_ticks=trial.bid_ticks - 100)
+        await trial.until(lambda: len(trial.guard.engine.account.orders) == 1, "the order known")
+        (told,) = trial.guard.engine.account.orders.values()
+        await trial.until(lambda: told is not trial.guard.engine.account.orders[told.id], "the order read")
+        read = trial.guard.engine.account.orders[told.id]
+        assert read.updated_ns % 1_000 == 0
+        assert abs(read.updated_ns - told.updated_ns) < 1_000
+        trial.breaks()
+        return await trial.flat()
+
+
+@row(23, "order ids above 32 bits: as ever", within_s=1.0)
+async def long_ids() -> float:
+    async with on_trial() as trial:
+        trial.rests(Side.BUY, 1, limit_ticks=trial.bid_ticks - 100)
+        assert all(order.id > 1 << 31 for order in trial.orders)
+        trial.breaks()
+        return await trial.flat()
+
+
+thrown(26, "the live listing is empty for simulated accounts: as ever", "live data off", within_s=1.0)
+thrown(32, "bars lag by an hour", "lag bars by 1h", within_s=1.0)
+thrown(36, "a flat position is told by its size alone", "poison user_hub with negative in type", within_s=5.0)
+for bad in BadValue:
+    thrown(0, f"every number of both hubs is bad: {bad}", f"poison hubs with {bad}", within_s=5.0)
+    lists = [f"poison {path} with {bad}" for path in ("Position/searchOpen", "Order/v2/query", "Trade/search")]
+    thrown(0, f"every number of the lists is bad: {bad}", *lists)
 
 
 # -- answers -----------------------------------------------------------------------------------------------------------
@@ -143,8 +208,7 @@ async def html() -> float:
 # -- accounts and orders -----------------------------------------------------------------------------------------------
 
 
-@row(10, "a stop is refused, and with it its mark is spent")
-async def spent_mark() -> float:
+async def refused_stop() -> float:
     async with on_trial(STOP_OF_40) as trial:
         trial.trades(Side.BUY, 1)
         trial.exchange.set_halted(ES.id, True, time.time_ns())
@@ -155,6 +219,84 @@ async def spent_mark() -> float:
         marks = [call.order.tag for call in trial.exchange.calls if isinstance(call, Placed)]
         assert len(set(marks)) == len(marks) > 1, marks
         return took_s
+
+
+row(3, "a stop is refused, with an id all the same")(refused_stop)
+row(10, "a stop is refused, and with it its mark is spent")(refused_stop)
+
+
+@row(11, "the stop of a bracket, its offset with a sign, is protection: no second one is placed", within_s=1.0)
+async def signed_bracket() -> float:
+    async with on_trial(STOP_OF_40, bracket_mode=BracketMode.AUTO_OCO) as trial:
+        trial.counts()
+        trial.trades(Side.BUY, 2, stop_loss_ticks=-40)
+        took_s = await trial.protected()
+        await asyncio.sleep(1)
+        assert trial.asked(Placed) == 0
+        return took_s
+
+
+@row(13, "the average price lies between two ticks, where no stop may be", within_s=1.0)
+async def between_ticks() -> float:
+    async with on_trial(STOP_OF_40) as trial:
+        trial.trades(Side.BUY, 1)
+        trial.moves(1)
+        trial.counts()
+        trial.trades(Side.BUY, 1)
+        return await trial.protected()
+
+
+@row(14, "a trailing stop of the trader's is left as it is", within_s=1.0)
+async def trailing() -> float:
+    async with on_trial(STOP_OF_40) as trial:
+        trial.exchange.print(ES.id, trial.bid_ticks, 1, None, time.time_ns())
+        trial.counts()
+        trial.trades(Side.BUY, 1)
+        trial.trails(Side.SELL, 1, 30)
+        took_s = await trial.protected()
+        await asyncio.sleep(1)
+        assert trial.asked(Moved) == 0
+        return took_s
+
+
+@row(33, "a suspended child is priced anew when its entry fills: it is left as it is", within_s=1.0)
+async def repriced() -> float:
+    async with on_trial(STOP_OF_40, bracket_mode=BracketMode.AUTO_OCO) as trial:
+        trial.rests(Side.BUY, 1, limit_ticks=trial.bid_ticks - 10, stop_loss_ticks=-30)
+        trial.moves(-20)
+        trial.counts()
+        took_s = await trial.protected()
+        await asyncio.sleep(1)
+        assert (trial.asked(Placed), trial.asked(Moved)) == (0, 0)
+        return took_s
+
+
+@row(25, "the user has another account, which nobody is to touch", within_s=1.0)
+async def another_account() -> float:
+    async with on_trial() as trial:
+        other = trial.exchange.open_account(user=USER, name="50KTC-V2-1-0", balance_micros=50_000_000_000)
+        trial.exchange.trader_places(other, PlaceOrder(ES.id, OrderType.MARKET, Side.BUY, 5))
+        trial.breaks()
+        took_s = await trial.flat()
+        assert {call.account_id for call in trial.exchange.calls} == {trial.number}
+        return took_s
+
+
+@row(0, "the venue takes a winning trade back, and with it what had paid for a loss", within_s=1.0)
+async def voided() -> float:
+    async with on_trial(LOSS_OF_A_DAY) as trial:
+        for ticks in (40, -60):
+            trial.trades(Side.BUY, 1)
+            trial.moves(ticks)
+            trial.trades(Side.SELL, 1)
+        await trial.until(lambda: len(trial.guard.engine.account.valid_fills) == 4, "the fills known")
+        assert trial.guard.engine.account.lockouts == ()
+        bought, sold, *_ = trial.exchange.fills(trial.number)
+        trial.counts()
+        for fill in (sold, bought):
+            trial.exchange.void_fill(fill.id, time.time_ns())
+        await trial.until(lambda: len(trial.guard.engine.account.lockouts) == 1, "locked out")
+        return trial.seconds
 
 
 @row(12, "the account takes no orders with brackets", within_s=1.0)
@@ -243,6 +385,31 @@ flattened(17, "both hubs close with an error", lambda trial: trial.server.close_
 flattened(17, "both hubs close for good", lambda trial: trial.server.close_hubs(allow_reconnect=False), within_s=5.0)
 
 
+async def deaf_but_for_the_streams(trial: Trial) -> float:
+    """Only what the hubs tell can still show a breach."""
+    await trial.until(lambda: not trial.guard.health.missing, "both hubs back")
+    for path in READS:
+        trial.server.fail_next(path, Failure(None), 1000)
+    trial.breaks()
+    return await trial.flat()
+
+
+@row(37, "a connection comes back without its subscriptions", within_s=1.0)
+async def unsubscribed() -> float:
+    async with on_trial() as trial:
+        trial.server.drop_connections()
+        await trial.until(lambda: bool(trial.guard.health.missing), "the hubs missed")
+        return await deaf_but_for_the_streams(trial)
+
+
+@row(38, "the hubs are gone for fifteen seconds: a client that counts its attempts is gone for good", within_s=1.0)
+async def gone() -> float:
+    async with on_trial() as trial:
+        trial.throws("drop hubs for 15s")
+        await asyncio.sleep(15)
+        return await deaf_but_for_the_streams(trial)
+
+
 flattened(17, "the connections are cut", lambda trial: trial.server.drop_connections(), within_s=5.0)
 
 
@@ -291,13 +458,18 @@ async def bad_line() -> float:
 async def sparse_quotes() -> float:
     async with on_trial(OPEN_LOSS) as trial:
         trial.trades(Side.BUY, 2)
-        await trial.until(lambda: len(trial.guard.engine.account.holdings) == 1, "the position known")
-        for _ in range(11):
-            trial.moves(-1)
-            await asyncio.sleep(0.01)
-        trial.counts()
+        return await open_loss(trial)
+
+
+async def open_loss(trial: Trial) -> float:
+    """A loss that the quotes alone can tell, tick by tick."""
+    await trial.until(lambda: len(trial.guard.engine.account.holdings) == 1, "the position known")
+    for _ in range(11):
         trial.moves(-1)
-        return await trial.flat()
+        await asyncio.sleep(0.01)
+    trial.counts()
+    trial.moves(-1)
+    return await trial.flat()
 
 
 # -- markets -----------------------------------------------------------------------------------------------------------

@@ -50,6 +50,11 @@ def flattened(known: int, fault: str, disturb: Callable[[Trial], None], *, withi
     row(known, fault, within_s=within_s)(run)
 
 
+def thrown(known: int, fault: str, *sentences: str, within_s: float = 2.0) -> None:
+    """Such a row, of faults in the words of a fault script."""
+    flattened(known, fault, lambda trial: trial.throws(*sentences), within_s=within_s)
+
+
 async def measured(rows: list[Row]) -> list[tuple[Row, float | str]]:
     """Each row with its seconds, or with what went wrong; several at a time, each with a gateway of its own."""
     gate = asyncio.Semaphore(AT_ONCE)

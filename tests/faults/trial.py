@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
+
 from risk_manager.config import build_trading_days
 from risk_manager.domain.finding import Warning
 from risk_manager.domain.order import OrderType, Side
@@ -20,13 +22,15 @@ from risk_manager.runtime.clock import SystemClock, stopwatch_ns
 from risk_manager.runtime.guard import Guard
 from risk_manager.runtime.recovery import recovered
 from risk_manager.runtime.wiring import POLL_S
+from risk_manager.simulator.fault_schedule import FaultSchedule
+from risk_manager.simulator.fault_script import parse_sentence
 from risk_manager.simulator.records import PlaceOrder, SimContract, SimOrder
 from risk_manager.simulator.server import SimServer, SimSettings
 from risk_manager.testing.ports import MemoryJournal
 from risk_manager.venues.projectx.settings import ProjectXSettings
 from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
-from tests.scenarios.stage import ES, FIRST_TICKS, Call, Cancelled, Closed, Placed, Reduced, WatchedExchange
+from tests.scenarios.stage import ES, FIRST_TICKS, Call, Cancelled, Closed, Moved, Placed, Reduced, WatchedExchange
 
 USER, KEY = "pat", "key-of-pat-0123"
 HOUR_NS = 3_600_000_000_000
@@ -38,6 +42,7 @@ TWO_AT_MOST: Rules = {"max_contracts": {"limit": 2, "action": "flatten", "lockou
 REDUCED_TO_TWO: Rules = {"max_contracts": {"limit": 2}}
 FLAT_ONCE: Rules = {"max_contracts": {"limit": 2, "action": "flatten"}}
 STOP_OF_40: Rules = {"trade_management": {"auto_stop_loss": {"enabled": True, "ticks": 40}}}
+LOSS_OF_A_DAY: Rules = {"daily_realized_loss": {"limit": -500}}
 OPEN_LOSS: Rules = {"daily_unrealized_loss": {"loss_limit": 300, "action": "flatten_and_lock"}}
 
 
@@ -55,6 +60,7 @@ class Trial:
             self.exchange, users={USER: KEY}, wall_clock=time.time_ns, venue_clock=time.time_ns, settings=settings
         )
         self.guard: Guard
+        self.schedule = FaultSchedule(self.server)
         self.bid_ticks = FIRST_TICKS[ES.id]
         self.flips = 0
         self._begun_s = 0.0
@@ -64,9 +70,26 @@ class Trial:
     def trades(self, side: Side, size: int, contract: SimContract = ES, *, stop_loss_ticks: int | None = None) -> None:
         self._places(PlaceOrder(contract.id, OrderType.MARKET, side, size, stop_loss_ticks=stop_loss_ticks))
 
-    def rests(self, side: Side, size: int, *, stop_ticks: int | None = None, limit_ticks: int | None = None) -> None:
+    def rests(
+        self,
+        side: Side,
+        size: int,
+        *,
+        stop_ticks: int | None = None,
+        limit_ticks: int | None = None,
+        stop_loss_ticks: int | None = None,
+    ) -> None:
         kind = OrderType.STOP if stop_ticks is not None else OrderType.LIMIT
-        self._places(PlaceOrder(ES.id, kind, side, size, limit_ticks=limit_ticks, stop_ticks=stop_ticks))
+        order = PlaceOrder(ES.id, kind, side, size, limit_ticks=limit_ticks, stop_ticks=stop_ticks)
+        self._places(msgspec.structs.replace(order, stop_loss_ticks=stop_loss_ticks))
+
+    def trails(self, side: Side, size: int, trail_ticks: int) -> None:
+        self._places(PlaceOrder(ES.id, OrderType.TRAILING_STOP, side, size, trail_ticks=trail_ticks))
+
+    def throws(self, *sentences: str) -> None:
+        """Let the gateway misbehave, in the words of its fault scripts."""
+        for sentence in sentences:
+            self.schedule.throw(parse_sentence(sentence))
 
     def moves(self, ticks: int) -> None:
         self.bid_ticks += ticks
@@ -125,7 +148,8 @@ class Trial:
 
     @property
     def _stops(self) -> int:
-        return sum(order.size - order.filled for order in self.orders if order.type is OrderType.STOP)
+        kinds = (OrderType.STOP, OrderType.TRAILING_STOP)
+        return sum(order.size - order.filled for order in self.orders if order.type in kinds)
 
     def asked(self, kind: type) -> int:
         """How often the exchange was asked to close, reduce, cancel or place."""
@@ -196,6 +220,7 @@ async def on_trial(
         yield trial
         _no_harm(trial)
     finally:
+        trial.schedule.stop()
         await trial.guard.stop()
         for task in tasks:
             task.cancel()
@@ -212,15 +237,18 @@ async def _quoting(trial: Trial) -> None:
 
 def _no_harm(trial: Trial) -> None:
     """The guard asked for nothing but exits, and no fill turned a position round."""
-    assert all(_is_exit(call) for call in trial.exchange.calls), trial.exchange.calls
+    assert all(_is_exit(call, trial) for call in trial.exchange.calls), trial.exchange.calls
     nets: Counter[str] = Counter()
     for fill in trial.exchange.fills(trial.number):
         nets[fill.contract_id] += fill.side.sign * fill.size
         assert nets[fill.contract_id] >= 0, "turned round"
 
 
-def _is_exit(call: Call) -> bool:
+def _is_exit(call: Call, trial: Trial) -> bool:
     """Whether a call can only make a position smaller; traders here only ever buy."""
     if isinstance(call, Placed):
         return call.order.side is Side.SELL and call.order.type is OrderType.STOP and not call.order.has_bracket
+    if isinstance(call, Moved):
+        moved = trial.exchange.order(trial.number, call.order_id)
+        return moved is not None and moved.side is Side.SELL and moved.type is OrderType.STOP
     return isinstance(call, Closed | Reduced | Cancelled)
