@@ -51,6 +51,28 @@ async def test_fulfills_the_port(journal: SqliteJournal) -> None:
     assert await port.recover(ACCOUNT_ID) == Recovered(0, None, (), ())
 
 
+async def test_lets_go_of_what_was_opened_for_somebody_who_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_opening, may_go_on, acquire = threading.Event(), threading.Event(), InstanceLock.acquire
+
+    def slow(directory: Path, *, wait_s: float) -> InstanceLock:
+        is_opening.set()
+        may_go_on.wait(10)
+        return acquire(directory, wait_s=wait_s)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(InstanceLock, "acquire", slow)
+        opening = asyncio.create_task(SqliteJournal.open(tmp_path))
+        await asyncio.to_thread(is_opening.wait, 10)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+    may_go_on.set()
+    again = await SqliteJournal.open(tmp_path, wait_s=5.0)
+    await again.close()
+
+
 async def test_gives_back_every_part_of_a_decision(journal: SqliteJournal) -> None:
     await journal.commit(rich_decision())
     assert await journal.decisions(ACCOUNT_ID) == (rich_decision(),)

@@ -54,6 +54,7 @@ class VirtualWriter:
         self._is_busy = False
         self._idle: Callable[[], None] | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._last: Callable[[], None] | None = None
 
     def when_idle(self, work: Callable[[], None]) -> None:
         self._idle = work
@@ -65,9 +66,16 @@ class VirtualWriter:
         self._go_on()
         return await future
 
-    def stop(self) -> None:
+    def stop(self, last: Callable[[], None] | None = None) -> None:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
+        self._last = last
+        self._end()
+
+    def _end(self) -> None:
+        if self._last is not None and not self._calls:
+            self._last()
+            self._last = None
 
     def _go_on(self) -> None:
         if self._is_busy or not self._calls:
@@ -100,6 +108,7 @@ class VirtualWriter:
             else:
                 future.set_result(answer)
         self._go_on()
+        self._end()
         if not self._is_busy and self._idle is not None:
             self._idle_timer = self._loop.call_later(IDLE_AFTER_S, self._do_idle)
 

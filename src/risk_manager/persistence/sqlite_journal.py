@@ -47,11 +47,14 @@ class SqliteJournal:
                 this program, or the disk refuses.
         """
         writer = Writer()
+        made: list[tuple[Store, InstanceLock]] = []
         try:
-            store, lock = await _on(writer, lambda: _open(directory, wait_s))
+            await _on(writer, lambda: made.append(_open(directory, wait_s)))
         except BaseException:
-            writer.stop()
+            # Who is cancelled does not hear that it was opened, and nobody else would ever let go of it.
+            writer.stop(lambda: _let_go(made))
             raise
+        ((store, lock),) = made
         writer.when_idle(store.tidy)
         return cls(store, lock, writer)
 
@@ -139,6 +142,14 @@ def _open(directory: Path, wait_s: float) -> tuple[Store, InstanceLock]:
         lock.release()
         raise
     return store, lock
+
+
+def _let_go(made: list[tuple[Store, InstanceLock]]) -> None:
+    for store, lock in made:
+        try:
+            store.close()
+        finally:
+            lock.release()
 
 
 async def _on[Answer](writer: Writer, work: Callable[[], Answer], *, gives_way: bool = False) -> Answer:

@@ -105,8 +105,10 @@ class Writer:
         answer: Answer = await call.wait()
         return answer
 
-    def stop(self) -> None:
-        """End the thread after the calls made so far."""
+    def stop(self, last: Callable[[], None] | None = None) -> None:
+        """End the thread after the calls made so far, and after `last`."""
+        if last is not None:
+            self._calls.put(_Call(last, asyncio.get_running_loop(), gives_way=True))
         self._calls.put(None)
 
     def _work(self) -> None:
