@@ -23,7 +23,7 @@ rule demands. In every row the guard asks for nothing but exits, never turns a p
 |---:|---|---:|---:|
 """
 REST = """
-The rest of the table is about reading and writing:
+What is left of the table is the simulator's own:
 
 | # | fault | test |
 |---:|---|---|
