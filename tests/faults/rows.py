@@ -7,7 +7,7 @@ act until the exchange's own books show what the rule demands.
 import asyncio
 import time
 
-from risk_manager.domain.order import OrderType, Side
+from risk_manager.domain.order import OrderStatus, OrderType, Side
 from risk_manager.enforcement.denials import NOT_ENFORCEABLE
 from risk_manager.runtime.health import GuardState
 from risk_manager.simulator.catalog import listed
@@ -218,6 +218,8 @@ async def refused_stop() -> float:
         took_s = await trial.protected()
         marks = [call.order.tag for call in trial.exchange.calls if isinstance(call, Placed)]
         assert len(set(marks)) == len(marks) > 1, marks
+        refused = [order.tag for order in trial.exchange.orders(trial.number) if order.status is OrderStatus.REJECTED]
+        assert set(refused) & set(marks), "refused without an id"
         return took_s
 
 

@@ -2,8 +2,7 @@
 
 The venue's contract record is the authority (`Instrument.is_called`). This table only catches two names of one product
 in a configuration, and reads the id of a contract the venue has not described yet. A product that is not in it spells
-itself as traders do, like most. Source: ProjectX contract catalogue
-(`live: false`), August 2026.
+itself as traders do, like most. Source: ProjectX contract catalogue (`live: false`), August 2026.
 """
 
 import re
