@@ -14,8 +14,9 @@ from risk_manager.domain.finding import Breach, Unit
 from risk_manager.domain.intent import Intent, IntentState
 from risk_manager.domain.lockout import Lockout, LockoutRelease, OnLock
 from risk_manager.domain.scope import ACCOUNT, Scope
+from risk_manager.persistence.folding import scope_key
 from risk_manager.persistence.steps import all_steps
-from risk_manager.persistence.store import Store, scope_key
+from risk_manager.persistence.store import Store
 from tests.persistence.samples import ACCOUNT_ID, chain_link, decision, intent, lockout, release, remembered
 
 _RULES = st.sampled_from(["daily_realized_loss", "symbol_blocks"])

@@ -1,17 +1,12 @@
 """The journal's reading and writing, synchronous; everything here runs on the journal's one thread.
 
 A commit appends one row, the decision: nothing else is on the way to the venue. The tables `intents` and `lockouts` are
-the fold of the decisions up to the row that `folded` names; they follow in idle moments, and before they are read.
-Each of their rows remembers the sequence it stems from, so a decision that could not be stored at its time may be
-committed after later ones without undoing them. Where that leaves a doubt (a lockout set late, its release already
-committed) the lockout stays: erring means locked. A part of a decision that cannot be read costs only itself; where it
-may have been a lockout, the account is locked for a day in its place.
+derived from the decisions (`folding`); they follow in idle moments, and before they are read.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,53 +17,34 @@ from risk_manager.domain.coverage import Cover, Gap
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.fill import Fill
 from risk_manager.domain.intent import Intent
-from risk_manager.domain.lockout import Lockout, LockoutKind, LockoutRelease, OnLock
-from risk_manager.domain.scope import ACCOUNT, Scope
+from risk_manager.domain.lockout import Lockout
 from risk_manager.persistence.anchor import Anchor, anchor_of
 from risk_manager.persistence.database import FILE_NAME, open_database, transaction
+from risk_manager.persistence.decision_rows import Room, readable, some_rows
+from risk_manager.persistence.folding import fold_some
 from risk_manager.persistence.retention import newest_day, trim
 from risk_manager.persistence.seals import CLOSED_NAME, Seals, file_digest, load_key
 from risk_manager.persistence.steps import Steps
+from risk_manager.persistence.stories import story_of
 from risk_manager.persistence.whole_file import write_whole
-from risk_manager.ports.journal import JournalConflict, Record, Recovered, Story, TooMuchAsked
+from risk_manager.ports.journal import JournalConflict, Record, Recovered, Story
 
 _encode = msgspec.json.Encoder().encode
-_decode_decision = msgspec.json.Decoder(Decision).decode
 _decode_intent = msgspec.json.Decoder(Intent).decode
 _decode_lockout = msgspec.json.Decoder(Lockout).decode
-_decode_release = msgspec.json.Decoder(LockoutRelease).decode
-
-UNREADABLE = "UNREADABLE"
-"""The reason, and in small letters the rule, of the lockout in place of one that cannot be read."""
 
 _HARMLESS_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_BUSY})
 """Errors that leave a connection as good as before once the transaction is rolled back."""
-
-
-_STEP_BYTES = 256 * 1024
-"""About what a step reads and decodes: a few milliseconds, in which a commit has to wait."""
 
 _ABOVE_ALL = 2**63 - 1
 
 _PAGES_PER_COMMIT = 4
 _PAGES_PER_FOLD = 6
-_FOLDED_AT_ONCE = 200
 _PAGE_BYTES = 4096
 _PAGES_PER_CHECKPOINT = 160
 """About two thirds of the room `open_database` gives the log."""
 
 log = structlog.get_logger("journal")
-
-
-class _Parts(msgspec.Struct):
-    """What the derived tables take from a decision, each part as it is written."""
-
-    lockouts_released: tuple[msgspec.Raw, ...] = ()
-    lockouts_set: tuple[msgspec.Raw, ...] = ()
-    intents: tuple[msgspec.Raw, ...] = ()
-
-
-_decode_parts = msgspec.json.Decoder(_Parts).decode
 
 
 class Store:
@@ -218,11 +194,11 @@ class Store:
             TooMuchAsked: they are longer than `most_bytes`.
         """
         found: list[Decision] = []
-        room = _Room(most_bytes)
+        room = Room(most_bytes)
         below, is_all = _ABOVE_ALL, False
         while not is_all:
             rows, is_all = self._some(_LAST_DECISIONS, account_id, after, below, max(most, 0) - len(found))
-            found += _readable(room.taken(body) for _, body in rows)
+            found += readable(room.taken(body) for _, body in rows)
             if not is_all:
                 below = rows[-1][0]
                 yield
@@ -283,7 +259,7 @@ class Store:
 
     def _some(self, query: str, *parameters: str | int) -> tuple[list[tuple[int, bytes]], bool]:
         try:
-            return _some(self.connect(), query, *parameters)
+            return some_rows(self.connect(), query, *parameters)
         except sqlite3.Error as error:
             self._drop_if_broken(error)
             raise
@@ -295,77 +271,6 @@ class Store:
         # call did; what counts has been reported already.
         with suppress(sqlite3.Error):
             self.close()
-
-
-def fold_some(connection: sqlite3.Connection) -> bool:
-    """Carry the next decisions into the derived tables, within a transaction; whether these were the last ones."""
-    rows = connection.execute(_UNFOLDED, (_FOLDED_AT_ONCE,)).fetchall()
-    for _, account_id, sequence, body in rows:
-        _fold(connection, account_id, sequence, body)
-    if rows:
-        connection.execute(_SET_FOLDED, (rows[-1][0],))
-    return len(rows) < _FOLDED_AT_ONCE
-
-
-def story_of(connection: sqlite3.Connection, intent_id: str, most_bytes: int | None = None) -> Steps[Story | None]:
-    """What a folded journal holds of one enforcement; None if there is no such intent."""
-    last = connection.execute("SELECT account_id, sequence FROM intents WHERE id = ?", (intent_id,)).fetchone()
-    if last is None:
-        return None
-    # An intent's id is that of the decision that opened it, with a number.
-    first = intent_id.rsplit("-", 2)[-2]
-    found: list[Decision] = []
-    room = _Room(most_bytes)
-    begin, is_all = int(first) if first.isdigit() else 0, False
-    while not is_all:
-        rows, is_all = _some(connection, _DECISIONS_BETWEEN, last[0], begin, last[1])
-        found += _readable(room.taken(body) for _, body in rows if intent_id.encode() in body)
-        if not is_all:
-            begin = rows[-1][0] + 1
-            yield
-    row = connection.execute(_ENFORCEMENT, (intent_id,)).fetchone()
-    record = Record(row[0], row[1], row[2], row[3].encode()) if row is not None else None
-    return Story(tuple(each for each in found if _concerns(each, intent_id)), record)
-
-
-class _Room:
-    """What may still be read for one answer; None bounds nothing."""
-
-    def __init__(self, most_bytes: int | None) -> None:
-        self._most_bytes = most_bytes
-        self._taken_bytes = 0
-
-    def taken(self, body: bytes) -> bytes:
-        self._taken_bytes += len(body)
-        if self._most_bytes is not None and self._taken_bytes > self._most_bytes:
-            raise TooMuchAsked(f"that would be more than {self._most_bytes:,} bytes of decisions")
-        return body
-
-
-def _some(connection: sqlite3.Connection, query: str, *parameters: str | int) -> tuple[list[tuple[int, bytes]], bool]:
-    """The first rows (sequence and body) of a query, as many as make a step, and whether these are all."""
-    rows, size = [], 0
-    with closing(connection.execute(query, parameters)) as cursor:
-        for row in cursor:
-            rows.append(row)
-            size += len(row[1])
-            if size >= _STEP_BYTES:
-                return rows, False
-    return rows, True
-
-
-def _concerns(decision: Decision, intent_id: str) -> bool:
-    named = [intent.id for intent in decision.intents]
-    named += [getattr(action, "intent_id", "") for action in decision.actions]
-    named += [lockout.intent_id for lockout in decision.lockouts_set]
-    return intent_id in named
-
-
-def scope_key(scope: Scope) -> str:
-    """A scope as one text, different for different scopes."""
-    if scope.root is not None:
-        return f"root:{scope.root}"
-    return "account" if scope.contract_id is None else f"contract:{scope.contract_id}"
 
 
 def _insert_decision(connection: sqlite3.Connection, seals: Seals, decision: Decision, body: str) -> bool:
@@ -387,91 +292,10 @@ def _insert_decision(connection: sqlite3.Connection, seals: Seals, decision: Dec
     return False
 
 
-def _readable(bodies: Iterable[bytes]) -> Iterator[Decision]:
-    """The decisions that can be read; of the others, what can be is in the derived tables."""
-    for body in bodies:
-        try:
-            yield _decode_decision(body)
-        except Exception as error:  # noqa: BLE001  # types that look at their own values raise what they like
-            log.error("decision not readable", error=repr(error))
-
-
-def _fold(connection: sqlite3.Connection, account_id: str, sequence: int, body: bytes) -> None:
-    """Carry a new decision into the derived tables. Releases come first: what is set in the same step stays."""
-    at = (connection, account_id, sequence)
-    parts = _parts_of(body)
-    for raw in parts.lockouts_released:
-        _is_folded(account_id, sequence, partial(_release, *at, raw))
-    are_set = [_is_folded(account_id, sequence, partial(_set, *at, raw)) for raw in parts.lockouts_set]
-    if not all(are_set):
-        _set(*at, _encode(_stand_in(account_id, sequence)))
-    for raw in parts.intents:
-        _is_folded(account_id, sequence, partial(_put, *at, raw))
-
-
-def _parts_of(body: bytes) -> _Parts:
-    try:
-        return _decode_parts(body)
-    except msgspec.MsgspecError:
-        # What cannot be taken apart may have set a lockout.
-        return _Parts(lockouts_set=(msgspec.Raw(body),))
-
-
-def _is_folded(account_id: str, sequence: int, fold: Callable[[], None]) -> bool:
-    """Carry out what folds one part of a decision; False if the part cannot be read, which the other parts survive."""
-    try:
-        fold()
-    except sqlite3.Error:
-        raise
-    except Exception as error:  # noqa: BLE001  # types that look at their own values raise what they like
-        log.critical("part of a decision not readable", account=account_id, sequence=sequence, error=repr(error))
-        return False
-    return True
-
-
-def _stand_in(account_id: str, sequence: int) -> Lockout:
-    """In place of a lockout that cannot be read: to the end of the trading day it is when the venue tells the time."""
-    reason = f"{UNREADABLE}: decision {sequence} in the journal may have set a lockout"
-    rule = UNREADABLE.lower()
-    return Lockout(account_id, ACCOUNT, rule, LockoutKind.HARD, OnLock.FLATTEN, reason, 0, 0, "", rule)
-
-
-def _release(connection: sqlite3.Connection, account_id: str, sequence: int, body: bytes) -> None:
-    release = _decode_release(body)
-    key = (account_id, scope_key(release.scope), release.rule)
-    connection.execute(_RELEASE_LOCKOUT, (release.at_ns, release.reason, sequence, *key, sequence))
-
-
-def _set(connection: sqlite3.Connection, account_id: str, sequence: int, body: bytes) -> None:
-    """Store a lockout; joined with the active one of its key, so that writing it can only lengthen it."""
-    lockout = _decode_lockout(body)
-    key = (account_id, scope_key(lockout.scope), lockout.rule)
-    stored = connection.execute(_LOCKOUT, key).fetchone()
-    if stored is not None:
-        is_active, stored_sequence, stored_body = stored
-        if is_active:
-            lockout = _decode_lockout(stored_body).joined(lockout)
-            sequence = max(sequence, stored_sequence)
-        elif stored_sequence > sequence:
-            return
-    connection.execute(_REPLACE_LOCKOUT, (*key, lockout.until_ns, sequence, _encode(lockout).decode()))
-
-
-def _put(connection: sqlite3.Connection, account_id: str, sequence: int, body: bytes) -> None:
-    intent = _decode_intent(body)
-    row = (account_id, intent.id, intent.trading_day, intent.state.value, sequence, _encode(intent).decode())
-    connection.execute(_UPSERT_INTENT, row)
-
-
 _INSERT_DECISION = """
 INSERT INTO decisions (rowid, account_id, sequence, trading_day, at_ns, received_ns, cause, body, seal)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account_id, sequence) DO NOTHING
 """
-_UNFOLDED = """
-SELECT rowid, account_id, sequence, CAST(body AS BLOB) FROM decisions
-WHERE rowid > (SELECT up_to FROM folded) ORDER BY rowid LIMIT ?
-"""
-_SET_FOLDED = "UPDATE folded SET up_to = ?"
 _DECISION_BODY = "SELECT body FROM decisions WHERE account_id = ? AND sequence = ?"
 _LAST_DECISIONS = """
 SELECT sequence, CAST(body AS BLOB) FROM decisions WHERE account_id = ? AND sequence > ? AND sequence < ?
@@ -479,23 +303,7 @@ ORDER BY sequence DESC LIMIT ?
 """
 _LAST_SEQUENCE = "SELECT coalesce(max(sequence), 0) FROM decisions WHERE account_id = ?"
 
-_UPSERT_INTENT = """
-INSERT INTO intents (account_id, id, trading_day, state, sequence, body) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (account_id, id) DO UPDATE SET state = excluded.state, sequence = excluded.sequence, body = excluded.body
-WHERE excluded.sequence >= intents.sequence
-"""
 _OPEN_INTENTS = "SELECT body FROM intents WHERE account_id = ? AND state = 'open' ORDER BY rowid"
-
-_LOCKOUT = "SELECT is_active, sequence, body FROM lockouts WHERE account_id = ? AND scope = ? AND rule = ?"
-_REPLACE_LOCKOUT = """
-INSERT INTO lockouts (account_id, scope, rule, is_active, until_ns, sequence, body) VALUES (?, ?, ?, 1, ?, ?, ?)
-ON CONFLICT (account_id, scope, rule) DO UPDATE SET is_active = 1, until_ns = excluded.until_ns,
-    sequence = excluded.sequence, body = excluded.body, released_ns = NULL, release_reason = NULL
-"""
-_RELEASE_LOCKOUT = """
-UPDATE lockouts SET is_active = 0, released_ns = ?, release_reason = ?, sequence = ?
-WHERE account_id = ? AND scope = ? AND rule = ? AND is_active = 1 AND sequence <= ?
-"""
 _ACTIVE_LOCKOUTS = "SELECT body FROM lockouts WHERE account_id = ? AND is_active = 1 ORDER BY scope, rule"
 
 _UPSERT_FILL = """
@@ -505,14 +313,10 @@ ON CONFLICT (account_id, fill_id) DO UPDATE SET
 """
 _FILLS_OF_DAY = "SELECT body FROM fills WHERE account_id = ? AND trading_day = ? ORDER BY at_ns, fill_id"
 
-_DECISIONS_BETWEEN = """
-SELECT sequence, CAST(body AS BLOB) FROM decisions WHERE account_id = ? AND sequence BETWEEN ? AND ? ORDER BY sequence
-"""
 _UPSERT_ENFORCEMENT = """
 INSERT INTO enforcements (id, account_id, trading_day, body) VALUES (?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET body = excluded.body
 """
-_ENFORCEMENT = "SELECT id, account_id, trading_day, body FROM enforcements WHERE id = ?"
 
 _UPSERT_SNAPSHOT = """
 INSERT INTO snapshots (account_id, trading_day, body) VALUES (?, ?, ?)

@@ -3,10 +3,12 @@
 import sqlite3
 from pathlib import Path
 
+from risk_manager.domain.decision import Decision
+from risk_manager.persistence.decision_rows import Room, readable, some_rows
+from risk_manager.persistence.folding import fold_some
 from risk_manager.persistence.reading import reading
-from risk_manager.persistence.steps import all_steps
-from risk_manager.persistence.store import fold_some, story_of
-from risk_manager.ports.journal import Story
+from risk_manager.persistence.steps import Steps, all_steps
+from risk_manager.ports.journal import Record, Story
 
 _IDS = """
 SELECT id FROM intents
@@ -15,6 +17,11 @@ WHERE (:day IS NULL OR trading_day = :day) AND (:account IS NULL OR account_id =
 ORDER BY sequence, id
 """
 """Protections are left out: a stop at a position is no answer to a breach."""
+
+_DECISIONS_BETWEEN = """
+SELECT sequence, CAST(body AS BLOB) FROM decisions WHERE account_id = ? AND sequence BETWEEN ? AND ? ORDER BY sequence
+"""
+_ENFORCEMENT = "SELECT id, account_id, trading_day, body FROM enforcements WHERE id = ?"
 
 
 def stories(
@@ -31,6 +38,34 @@ def stories(
         ids = [found for (found,) in connection.execute(_IDS, wanted)]
         told = {found: all_steps(story_of(connection, found)) for found in ids}
     return {found: story for found, story in told.items() if story is not None}
+
+
+def story_of(connection: sqlite3.Connection, intent_id: str, most_bytes: int | None = None) -> Steps[Story | None]:
+    """What a folded journal holds of one enforcement; None if there is no such intent."""
+    last = connection.execute("SELECT account_id, sequence FROM intents WHERE id = ?", (intent_id,)).fetchone()
+    if last is None:
+        return None
+    # An intent's id is that of the decision that opened it, with a number.
+    first = intent_id.rsplit("-", 2)[-2]
+    found: list[Decision] = []
+    room = Room(most_bytes)
+    begin, is_all = int(first) if first.isdigit() else 0, False
+    while not is_all:
+        rows, is_all = some_rows(connection, _DECISIONS_BETWEEN, last[0], begin, last[1])
+        found += readable(room.taken(body) for _, body in rows if intent_id.encode() in body)
+        if not is_all:
+            begin = rows[-1][0] + 1
+            yield
+    row = connection.execute(_ENFORCEMENT, (intent_id,)).fetchone()
+    record = Record(row[0], row[1], row[2], row[3].encode()) if row is not None else None
+    return Story(tuple(each for each in found if _concerns(each, intent_id)), record)
+
+
+def _concerns(decision: Decision, intent_id: str) -> bool:
+    named = [intent.id for intent in decision.intents]
+    named += [getattr(action, "intent_id", "") for action in decision.actions]
+    named += [lockout.intent_id for lockout in decision.lockouts_set]
+    return intent_id in named
 
 
 def _catch_up(connection: sqlite3.Connection) -> None:
