@@ -27,14 +27,11 @@ from risk_manager.domain.quote import Quote
 from risk_manager.domain.round_turn import FilledOrder, RoundTurn
 from risk_manager.domain.trading_day import TradingDay, TradingDays
 from risk_manager.engine.book import Book
+from risk_manager.engine.lag import SNAPSHOT_LAG_NS
 from risk_manager.engine.ledger import Ledger, LedgerImage
 from risk_manager.engine.own_orders import SKEW_NS, UNANSWERED_NS, OwnClose
-
-SNAPSHOT_LAG_NS = 2_000_000_000
-"""How far a REST read may lag behind the stream (projectx.md 2.4: usually 50-200 ms, seconds at worst)."""
-
-ORDER_TIME_STEP_NS = 1_000
-"""REST rounds update times to microseconds, the stream has 100 ns; within a step two times are equal."""
+from risk_manager.engine.told_fills import ToldFills
+from risk_manager.engine.working_orders import WorkingOrders
 
 
 class AccountImage(msgspec.Struct):
@@ -73,7 +70,8 @@ class AccountState:
         self.day = days.day_of(0)
         self.record: Account | None = None
         self.holdings: dict[str, Book] = {}
-        self.orders: dict[str, Order] = {}
+        self._orders = WorkingOrders()
+        self.orders = self._orders.by_id
         self.contracts: dict[str, Contract] = {}
         self.lockouts: tuple[Lockout, ...] = ()
         self.realized_micros = 0
@@ -85,13 +83,9 @@ class AccountState:
         self.has_fills = False
         self.is_listed = True
         self._books: dict[str, Book] = {}
-        self._order_received_ns: dict[str, int] = {}
-        self._done: dict[str, int] = {}
         self._quotes: dict[str, QuoteUpdated] = {}
-        self._fills: dict[str, Fill] = {}
-        self._fill_received_ns: dict[str, int] = {}
+        self._fills = ToldFills()
         self._ledger = Ledger()
-        self._floor_ns = 0
         self._is_stream_broken = False
 
     @property
@@ -110,7 +104,7 @@ class AccountState:
     @property
     def fills(self) -> tuple[Fill, ...]:
         """The day's fills, voided ones included, oldest first."""
-        today = (fill for fill in self._fills.values() if self._is_today(fill))
+        today = (fill for fill in self._fills.by_id.values() if self._is_today(fill))
         return tuple(sorted(today, key=lambda fill: (fill.at_ns, fill.id)))
 
     @property
@@ -187,7 +181,7 @@ class AccountState:
         elif event.is_account_missing:
             self.is_listed = False
         if event.fills is not None:
-            known = self._fills
+            known = self._fills.by_id
             news = [fill for fill in event.fills if known.get(fill.id) != fill]
             for fill in sorted(news, key=lambda fill: (fill.at_ns, fill.id)):
                 is_late = fill.id not in known and self._book(fill.contract_id).contains(fill)
@@ -201,7 +195,9 @@ class AccountState:
             if event.fills is not None:
                 self._settle_ledger(event.requested_ns, is_first=is_first)
         if event.orders is not None:
-            self._reconcile_orders(event.orders, event.requested_ns, event.received_ns)
+            self._orders.drop_missing(event.orders, event.requested_ns)
+            for order in event.orders:
+                self._take_order(order, event.received_ns)
 
     def closes(self, action: ClosePosition | ReducePosition) -> None:
         """Note a close or reduction that is being sent: an order it becomes is the guard's own, not the trader's."""
@@ -235,8 +231,8 @@ class AccountState:
         """Move every local time: the local clock has been set."""
         for book in self._books.values():
             book.shift(by_ns)
-        self._order_received_ns = {key: at_ns + by_ns for key, at_ns in self._order_received_ns.items()}
-        self._fill_received_ns = {key: at_ns + by_ns for key, at_ns in self._fill_received_ns.items()}
+        self._orders.shift(by_ns)
+        self._fills.shift(by_ns)
         self._quotes = {
             key: msgspec.structs.replace(event, received_ns=event.received_ns + by_ns)
             for key, event in self._quotes.items()
@@ -246,11 +242,10 @@ class AccountState:
         """Start a trading day: its numbers begin with the fills that already carry its time."""
         previous = self.day
         self.day = day
-        self._floor_ns = min(previous.start_ns, day.start_ns) if previous.start_ns else 0
-        self._fills = {key: fill for key, fill in self._fills.items() if fill.at_ns >= self._floor_ns}
-        self._fill_received_ns = {key: at_ns for key, at_ns in self._fill_received_ns.items() if key in self._fills}
-        self._done = {key: at for key, at in self._done.items() if at >= self._floor_ns}
-        self._ledger.drop_before(self._floor_ns)
+        floor_ns = min(previous.start_ns, day.start_ns) if previous.start_ns else 0
+        self._fills.drop_before(floor_ns)
+        self._orders.forget_ended(floor_ns)
+        self._ledger.drop_before(floor_ns)
         self._sum_day()
 
     # -- what is in doubt ---------------------------------------------------------------------------------------
@@ -279,10 +274,10 @@ class AccountState:
         """Whether a fill nobody told of comes long after it happened: the venue tells an opening one again with the
         closing one, to whoever missed it, too.
         """
-        return fill.id not in self._fills and fill.at_ns < self.now_ns - SNAPSHOT_LAG_NS
+        return fill.id not in self._fills.by_id and fill.at_ns < self.now_ns - SNAPSHOT_LAG_NS
 
     def _sum_day(self) -> None:
-        valid = [fill for fill in self._fills.values() if not fill.is_voided and self._is_today(fill)]
+        valid = [fill for fill in self._fills.by_id.values() if not fill.is_voided and self._is_today(fill)]
         self.realized_micros = sum(fill.pnl_micros or 0 for fill in valid)
         self.fees_micros = sum(fill.fees_micros for fill in valid)
 
@@ -331,18 +326,11 @@ class AccountState:
             moves: the positions the guard knows do not contain the fill yet.
             requested_ns: local time at which the list it is read from was asked for; None: the stream told it.
         """
-        if fill.at_ns < self._floor_ns:
+        known = self._fills.by_id.get(fill.id)
+        taken = self._fills.take(fill, received_ns, requested_ns)
+        if taken is None:
             return None
-        known = self._fills.get(fill.id)
-        if known is not None:
-            told_ns = self._fill_received_ns.get(fill.id, 0)
-            is_later = requested_ns is None or told_ns < requested_ns - SNAPSHOT_LAG_NS
-            fill = _completed(known, fill, is_later=is_later, is_listed=requested_ns is not None)
-        if known is None or requested_ns is None:
-            self._fill_received_ns[fill.id] = received_ns
-        if fill == known:
-            return None
-        self._fills[fill.id] = fill
+        fill = taken
         self._sum_fill(known, -1)
         self._sum_fill(fill, 1)
         self._ledger.put(fill, known, self.now_ns)
@@ -361,20 +349,7 @@ class AccountState:
 
     def _take_order(self, order: Order, received_ns: int) -> None:
         self._ledger.saw_order(order, self.now_ns)
-        if order.id in self._done:
-            return
-        if order.status.is_terminal:
-            self._done[order.id] = order.updated_ns
-            self._drop_order(order.id)
-            return
-        known = self.orders.get(order.id)
-        if known is None or not _is_outdated(order, known):
-            self.orders[order.id] = order
-            self._order_received_ns[order.id] = received_ns
-
-    def _drop_order(self, order_id: str) -> None:
-        self.orders.pop(order_id, None)
-        self._order_received_ns.pop(order_id, None)
+        self._orders.take(order, received_ns)
 
     def _reconcile_positions(self, positions: tuple[Position, ...], event: SnapshotTaken) -> None:
         requested_ns, received_ns = event.requested_ns, event.received_ns
@@ -422,14 +397,6 @@ class AccountState:
                     self.unrealized_micros -= book.pending_micros
                     book.forget_pending()
 
-    def _reconcile_orders(self, orders: tuple[Order, ...], requested_ns: int, received_ns: int) -> None:
-        listed = {order.id for order in orders}
-        for order_id in [order_id for order_id in self.orders if order_id not in listed]:
-            if self._order_received_ns[order_id] < requested_ns - SNAPSHOT_LAG_NS:
-                self._drop_order(order_id)
-        for order in orders:
-            self._take_order(order, received_ns)
-
     # -- image --------------------------------------------------------------------------------------------------
 
     def image(self) -> AccountImage:
@@ -442,18 +409,18 @@ class AccountState:
             books=list(self._books.values()),
             holding_ids=list(self.holdings),
             orders=list(self.orders.values()),
-            order_received_ns=self._order_received_ns,
-            done=self._done,
+            order_received_ns=self._orders.received_ns,
+            done=self._orders.done,
             quotes=self._quotes,
             contracts=list(self.contracts.values()),
-            fills=list(self._fills.values()),
-            floor_ns=self._floor_ns,
+            fills=list(self._fills.by_id.values()),
+            floor_ns=self._fills.floor_ns,
             has_positions=self.has_positions,
             has_fills=self.has_fills,
             is_stream_broken=self._is_stream_broken,
             ledger=self._ledger.image(),
             is_listed=self.is_listed,
-            fill_received_ns=self._fill_received_ns,
+            fill_received_ns=self._fills.received_ns,
         )
 
     def load(self, image: AccountImage) -> None:
@@ -462,12 +429,10 @@ class AccountState:
         self.record = image.record
         self._books = {book.contract_id: book for book in image.books}
         self.holdings = {contract_id: self._books[contract_id] for contract_id in image.holding_ids}
-        self.orders = {order.id: order for order in image.orders}
-        self._order_received_ns, self._done, self._quotes = image.order_received_ns, image.done, image.quotes
+        self._orders.load(image.orders, image.order_received_ns, image.done)
+        self._quotes = image.quotes
         self.contracts = {contract.id: contract for contract in image.contracts}
-        self._fills = {fill.id: fill for fill in image.fills}
-        self._fill_received_ns = image.fill_received_ns
-        self._floor_ns = image.floor_ns
+        self._fills.load(image.fills, image.fill_received_ns, image.floor_ns)
         self.has_positions, self.has_fills = image.has_positions, image.has_fills
         self._is_stream_broken, self.is_listed = image.is_stream_broken, image.is_listed
         self._ledger.load(image.ledger, image.fills)
@@ -487,39 +452,3 @@ def _tell(book: Book, fill: Fill, known: Fill | None, received_ns: int) -> None:
             book.unfill(known, received_ns)
     elif known.pnl_micros is None:
         book.state_profit(fill)
-
-
-def _completed(known: Fill, again: Fill, *, is_later: bool, is_listed: bool) -> Fill:
-    """A fill told again: what was missing is added, a void is for good, and the profit is what the venue said last.
-
-    When an earlier fill is voided, the profits of those after it change (projectx 1.10). The order of the two does not
-    matter, except where the venue contradicts itself.
-
-    Args:
-        is_later: `again` is what the venue says now.   is_listed: it is from the list of fills, where a missing profit
-            means none; the stream leaves it out of an opening fill that it tells again.
-    """
-    pnl_micros = known.pnl_micros
-    if pnl_micros is None or (again.pnl_micros is not None and is_later):
-        pnl_micros = again.pnl_micros
-    elif again.pnl_micros is None and is_later and is_listed:
-        # A loss that was stated is not taken back by silence.
-        pnl_micros = None if pnl_micros > 0 else pnl_micros
-    return msgspec.structs.replace(
-        known,
-        price_ticks=known.price_ticks if known.price_ticks is not None else again.price_ticks,
-        pnl_micros=pnl_micros,
-        fees_micros=max(known.fees_micros, again.fees_micros),
-        is_voided=known.is_voided or again.is_voided,
-    )
-
-
-def _is_outdated(order: Order, known: Order) -> bool:
-    """Whether `order` describes a state before `known`; at one instant the state with more filled is the later one.
-
-    One whose time could not be read is taken for the later one as well, unless less of it is filled: where only
-    snapshots show an order, it would never change otherwise.
-    """
-    if order.updated_ns == 0 or abs(order.updated_ns - known.updated_ns) <= ORDER_TIME_STEP_NS:
-        return order.filled < known.filled
-    return order.updated_ns < known.updated_ns
