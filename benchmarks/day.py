@@ -46,6 +46,10 @@ ALL_RULES: RuleOptions = FIVE_RULES | {
 """All seventeen armed, the others so wide that they find nothing: what is measured is their watching."""
 
 
+_CALENDAR = build_calendar()
+"""Its files are read when first asked for, by a daemon before it is armed: here in the passes that warm up."""
+
+
 class Frame(msgspec.Struct, frozen=True, gc=False, tag="frame"):
     """One message of a hub, as it came.
 
@@ -131,7 +135,7 @@ class Player:
 
 def engine_for(account_id: str, rules: RuleOptions) -> Engine:
     """A fresh engine with these rules armed, in the default mode."""
-    return Engine(EngineSettings(account_id, DAYS, build_rules(rules), calendar=build_calendar()))
+    return Engine(EngineSettings(account_id, DAYS, build_rules(rules), calendar=_CALENDAR))
 
 
 class _PlayerClock:

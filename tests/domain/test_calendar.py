@@ -103,10 +103,15 @@ def test_windows_stand_in_order() -> None:
     assert in_order((window(1, 2), window(1, 3), window(2, 3)))
 
 
-def test_windows_repeat_from_the_week_before_up_to_the_horizon() -> None:
-    walls = list(windows_from((window(9, 17), window(33, 41)), BASE + 50 * HOUR))
-    assert hours(walls[:3]) == [(-159, -151), (-135, -127), (9, 17)]
-    assert len(walls) == 2 * (1 + HORIZON_WEEKS)
+@pytest.mark.parametrize(
+    ("at_hour", "first"),
+    [(64, (9, 17)), (65, (33, 41)), (88, (33, 41)), (89, (177, 185)), (15, (9, 17)), (-80, (-135, -127))],
+)
+def test_windows_repeat_from_two_days_before_up_to_the_horizon(at_hour: int, first: tuple[int, int]) -> None:
+    walls = list(windows_from((window(9, 17), window(33, 41)), BASE + at_hour * HOUR))
+    assert hours(walls[:1]) == [first]
+    weeks = HORIZON_WEEKS - (at_hour < 0)
+    assert hours(walls[-1:]) == [(33 + 168 * (weeks - 1), 41 + 168 * (weeks - 1))]
 
 
 @pytest.mark.parametrize(("start", "end"), [(5, 5), (6, 5), (-1, 5), (7 * 24, 7 * 24 + 1), (0, 7 * 24 + 1)])

@@ -125,12 +125,19 @@ class Calendar(msgspec.Struct, frozen=True):
 
     def zone(self, name: str) -> Zone | None:
         """The time zone, None if the calendar does not have it."""
-        return UTC if name == UTC.name else self.zones.get(name)
+        if name == UTC.name:
+            return UTC
+        try:
+            return self.zones[name]
+        except KeyError:
+            return None
 
     def market(self, name: str) -> Market | None:
         """The market of a product root, or the group of that name; None if the calendar does not have it."""
-        group = self.group_by_root.get(name.upper())
-        return self.markets.get(group if group is not None else name)
+        try:
+            return self.markets[self.group_by_root.get(name.upper(), name)]
+        except KeyError:
+            return None
 
 
 EMPTY = Calendar()
@@ -143,12 +150,18 @@ def in_order(windows: tuple[Window, ...]) -> bool:
 
 
 def windows_from(windows: tuple[Window, ...], wall_ns: int) -> Iterator[tuple[int, int]]:
-    """The windows (start, end) as wall times, from the week before a wall time up to the horizon, by their starts."""
+    """The windows (start, end) as wall times, by their starts, up to the horizon.
+
+    Those that end two days before a wall time or earlier are left out: no clock is ever set that far, so they are over
+    as instants, too.
+    """
     monday = monday_of(wall_ns)
+    oldest_s = wall_ns // SECOND_NS - 2 * DAY_S
     for week in range(-1, HORIZON_WEEKS):
         base_s = (monday + 7 * week) * DAY_S
         for window in windows:
-            yield (base_s + window.start_s) * SECOND_NS, (base_s + window.end_s) * SECOND_NS
+            if base_s + window.end_s > oldest_s:
+                yield (base_s + window.start_s) * SECOND_NS, (base_s + window.end_s) * SECOND_NS
 
 
 def joined(intervals: Iterator[tuple[int, int]], from_ns: int) -> Iterator[tuple[int, int]]:

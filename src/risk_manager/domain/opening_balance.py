@@ -147,9 +147,12 @@ def _after_snapshot(
 ) -> OpeningBalance:
     recent: tuple[Fill, ...] = ()
     if event.fills is not None:
-        last_ns = max([opening.last_fill_ns, *(fill.at_ns for fill in event.fills)])
-        opening = replace(opening, has_fills=True, last_fill_ns=last_ns)
-        recent = tuple(one for one in event.fills if one.at_ns > event.at_ns - SETTLE_NS and not one.is_voided)
+        last_ns = max([opening.last_fill_ns, *[fill.at_ns for fill in event.fills]])
+        if not opening.has_fills or last_ns != opening.last_fill_ns:
+            opening = replace(opening, has_fills=True, last_fill_ns=last_ns)
+        since_ns = event.at_ns - SETTLE_NS
+        if last_ns > since_ns:
+            recent = tuple(one for one in event.fills if one.at_ns > since_ns and not one.is_voided)
         if net != opening.net_micros:
             opening = replace(_widened(opening, net), doubt_micros=None)
     if event.account is None or (event.fills is None and not _is_calm(opening, account)):

@@ -156,10 +156,10 @@ class Ledger:
             self._judge(order.contract_id, now_ns)
 
     def _judge(self, contract_id: str, now_ns: int) -> None:
-        run = self._run(contract_id)
-        if self.own.judge(contract_id, run.fills, now_ns):
+        changed = self.own.judge(contract_id, self._run(contract_id).fills, now_ns)
+        if changed:
             self.revision += 1
-            self._refold(run)
+            self._mark(contract_id, changed)
 
     # -- folding ------------------------------------------------------------------------------------------------
 
@@ -190,23 +190,40 @@ class Ledger:
             return
         known = self._orders.get(key)
         if known is not None:
-            order = known.after(fill, opened)
-            self.orders[bisect_left(self.orders, _order_key(known), key=_order_key)] = order
-        else:
-            order = FilledOrder(
-                fill.order_id,
-                fill.contract_id,
-                fill.side,
-                fill.at_ns,
-                fill.at_ns,
-                fill.size,
-                opened,
-                fill.pnl_micros or 0,
-                fill.fees_micros,
-                is_own,
-            )
-            _insert(self.orders, order, _order_key)
+            self._put_order(known, known.after(fill, opened))
+            return
+        order = FilledOrder(
+            fill.order_id,
+            fill.contract_id,
+            fill.side,
+            fill.at_ns,
+            fill.at_ns,
+            fill.size,
+            opened,
+            fill.pnl_micros or 0,
+            fill.fees_micros,
+            is_own,
+        )
+        _insert(self.orders, order, _order_key)
         self._orders[key] = order
+
+    def _mark(self, contract_id: str, order_ids: frozenset[str]) -> None:
+        """Say of orders, and of what they closed, whether they are the guard's."""
+        own = self.own.ids
+        for order_id in order_ids:
+            known = self._orders.get((contract_id, order_id))
+            if known is not None:
+                self._put_order(known, replace(known, is_enforced=order_id in own))
+        self.turns = [
+            replace(turn, is_enforced=turn.closed_by in own)
+            if turn.closed_by in order_ids and turn.contract_id == contract_id
+            else turn
+            for turn in self.turns
+        ]
+
+    def _put_order(self, known: FilledOrder, order: FilledOrder) -> None:
+        self.orders[bisect_left(self.orders, _order_key(known), key=_order_key)] = order
+        self._orders[order.contract_id, order.id] = order
 
     def _refold(self, run: _Run) -> None:
         """Fold one contract from the beginning."""

@@ -6,6 +6,7 @@ not known to be somebody else's (an order that was there before, that is no mark
 to a bracket). A request the venue refused has made no order. An order is the guard's with all its fills or not at all.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -101,8 +102,8 @@ class OwnOrders:
                 is_news = True
         return is_news
 
-    def judge(self, contract_id: str, fills: Sequence[Fill], now_ns: int) -> bool:
-        """Judge the contract's valid fills, oldest first, anew; whether `ids` has changed."""
+    def judge(self, contract_id: str, fills: Sequence[Fill], now_ns: int) -> frozenset[str]:
+        """Judge the contract's valid fills, oldest first, anew; the orders that came to `ids` or went."""
         settled = self._settled.get(contract_id, frozenset())
         closes = self._closes.get(contract_id, [])
         for close in [close for close in closes if close.until_ns + LATE_NS < now_ns]:
@@ -114,7 +115,7 @@ class OwnOrders:
             self._closes.pop(contract_id, None)
         before = self.ids
         self.ids = self._all()
-        return self.ids != before
+        return self.ids ^ before
 
     def keep(self, contract_id: str, order_ids: Iterable[str]) -> None:
         """Forget the settled orders of a contract whose fills are no longer kept."""
@@ -164,11 +165,17 @@ def _orders_of(closes: Iterable[OwnClose], fills: Sequence[Fill], taken: frozens
 def _candidates(close: OwnClose, fills: Sequence[Fill]) -> dict[str, int]:
     """Contracts executed by order, of the orders that may be the request's: they begin to fill in its time."""
     sizes: dict[str, int] = {}
-    excluded = set(close.foreign)
-    for fill in fills:
+    first = bisect_left(fills, close.since_ns, key=_at_ns)
+    for fill in fills[first:]:
         order_id = fill.order_id
-        if fill.side is not close.side or fill.at_ns < close.since_ns:
-            excluded.add(order_id)
-        elif order_id in sizes or fill.at_ns <= close.until_ns:
+        if order_id in sizes or fill.at_ns <= close.until_ns:
             sizes[order_id] = sizes.get(order_id, 0) + fill.size
+    if not sizes:
+        return sizes
+    excluded = {fill.order_id for fill in fills[:first]}
+    excluded.update(close.foreign, (fill.order_id for fill in fills[first:] if fill.side is not close.side))
     return {order_id: size for order_id, size in sizes.items() if order_id not in excluded}
+
+
+def _at_ns(fill: Fill) -> int:
+    return fill.at_ns

@@ -149,15 +149,8 @@ class NoStopLossGrace(msgspec.Struct, frozen=True, kw_only=True):
 
     def deadline_ns(self, state: Watches) -> int | None:
         """Just after the next warning or deadline: both are strict."""
-        times = (
-            at_ns + 1
-            for watch in state.positions.values()
-            if not watch.is_exempt
-            for clock in watch.clocks
-            for at_ns in (self._warn_ns(clock), self._due_ns(clock))
-            if at_ns is not None and at_ns + 1 > state.seen_ns
-        )
-        return min(times, default=None)
+        times = [at_ns for clock in self._running(state) for at_ns in (self._warn_ns(clock), self._due_ns(clock))]
+        return min((at_ns + 1 for at_ns in times if at_ns is not None and at_ns >= state.seen_ns), default=None)
 
     def step(self, state: Watches, event: Event, account: AccountView) -> tuple[Watches, tuple[Finding | Skipped, ...]]:
         has_begun = state.has_begun or _shows_account(event)

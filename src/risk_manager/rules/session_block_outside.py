@@ -46,14 +46,14 @@ closed (it goes on trying, and succeeds at the opening); and it takes the time f
 told the time it waits.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 import msgspec
 
 from risk_manager.domain.account import AccountView
-from risk_manager.domain.calendar import HORIZON_WEEKS, WARNING_NS, Span
+from risk_manager.domain.calendar import HORIZON_WEEKS, WARNING_NS, Market, Span
 from risk_manager.domain.events import Event, FillReceived, OrderUpdated, PositionUpdated, SnapshotTaken
 from risk_manager.domain.finding import AtMost, Breach, Finding, Gauge, Skipped, Unit, Warning
 from risk_manager.domain.lockout import Held, LockoutKind, OnLock
@@ -76,6 +76,20 @@ class Action(StrEnum):
     ALERT = "alert"
 
 
+class Open(msgspec.Struct, frozen=True):
+    """Contracts of which there is nothing to say, whatever is held, until an instant of the venue (exclusive).
+
+    Attributes:
+        sessions, own_sessions, flatten_before_end_ns: the settings that says so by; under others it means nothing.
+    """
+
+    contract_ids: tuple[str, ...]
+    until_ns: int
+    sessions: Schedule
+    own_sessions: Mapping[str, Schedule]
+    flatten_before_end_ns: int
+
+
 class Watch(msgspec.Struct, frozen=True):
     """What the rule remembers.
 
@@ -86,6 +100,7 @@ class Watch(msgspec.Struct, frozen=True):
 
     due_ns: int | None = None
     carried: tuple[Held, ...] | None = None
+    open: Open | None = None
 
 
 class Concern(msgspec.Struct, frozen=True):
@@ -150,25 +165,36 @@ class SessionBlockOutside(msgspec.Struct, frozen=True, kw_only=True):
         return state.due_ns
 
     def step(self, state: Watch, event: Event, account: AccountView) -> tuple[Watch, tuple[Finding | Skipped, ...]]:
-        exposed = _exposed(account)
-        if not exposed:
+        touched = {*account.holdings, *[order.contract_id for order in _opening_orders(account)]}
+        if not touched:
             return _at_rest(state, event), ()
         if not account.now_ns:
             return state, (Skipped(self.name, "venue_time_unknown"),)
+        if state.open is not None and self._is_open(state.open, touched, account.now_ns):
+            carried = _held(account)
+            return (state if carried == state.carried else msgspec.structs.replace(state, carried=carried)), ()
         found: list[Finding | Skipped] = []
-        concerns = []
-        for (scope, name), contract_ids in sorted(exposed.items(), key=str):
+        concerns: list[Concern] = []
+        markets: list[Market] = []
+        for (scope, name), contract_ids in sorted(_by_product(touched, account).items(), key=str):
             schedule = self._schedule_of(name, contract_ids, account)
             missing = schedule.lacks(account.calendar, _market(schedule, name, account))
             if missing is not None:
                 found.append(Skipped(self.name, missing))
             else:
                 concerns.append(self._concern(scope, name, tuple(contract_ids), schedule, account))
-                found.extend(self._doubts(schedule, name, account))
+                market = account.calendar.market(_market(schedule, name, account))
+                if market is not None and (schedule.holidays or not schedule.windows):
+                    markets.append(market)
+                    found.extend(self._doubts(market, account))
         carried = _carried(state.carried, concerns, account)
         found.extend(self._breaches(concerns, carried, account))
         due_ns = min((one.edge_ns for one in concerns), default=None)
         watch = Watch(due_ns, carried)
+        is_described = touched <= account.contracts.keys()
+        if due_ns is not None and is_described and not found and not any(one.is_over for one in concerns):
+            until_ns = min([due_ns, *(market.known_until_ns - WARNING_NS for market in markets)])
+            watch = Watch(due_ns, carried, self._opened(touched, until_ns))
         return (state if watch == state else watch), tuple(found)
 
     def gauges(self, state: Watch, account: AccountView) -> tuple[Gauge, ...]:
@@ -206,6 +232,20 @@ class SessionBlockOutside(msgspec.Struct, frozen=True, kw_only=True):
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    def _opened(self, contract_ids: Set[str], until_ns: int) -> Open:
+        ids = tuple(sorted(contract_ids))
+        return Open(ids, until_ns, self.global_session, self.per_instrument_sessions, self.flatten_before_end_ns)
+
+    def _is_open(self, known: Open, contract_ids: set[str], now_ns: int) -> bool:
+        """Whether it is known that there is nothing to say of these contracts."""
+        return (
+            now_ns < known.until_ns
+            and contract_ids.issubset(known.contract_ids)
+            and known.sessions == self.global_session
+            and known.own_sessions == self.per_instrument_sessions
+            and known.flatten_before_end_ns == self.flatten_before_end_ns
+        )
+
     def _schedule_of(self, name: str, contract_ids: list[str], account: AccountView) -> Schedule:
         """The session of a product: its own, or the global one."""
         contract = account.contracts.get(contract_ids[0])
@@ -221,13 +261,13 @@ class SessionBlockOutside(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Concern:
         now_ns, calendar, market = account.now_ns, account.calendar, _market(schedule, name, account)
         span = schedule.span_at(now_ns, calendar, market)
+        flat_ns = span.until_ns - self.flatten_before_end_ns
+        if span.is_open and now_ns < flat_ns:
+            return Concern(scope, contract_ids, schedule.timezone, False, False, flat_ns, None, False)
         is_own = self._is_own(schedule, span, account)
         if is_own:
             # The whole account waits for one opening, so one market's holidays decide when that is.
             market = schedule.market
-        flat_ns = span.until_ns - self.flatten_before_end_ns
-        if span.is_open and now_ns < flat_ns:
-            return Concern(scope, contract_ids, schedule.timezone, False, False, flat_ns, None, False)
         opens_ns = schedule.next_open_ns(span.until_ns if span.is_open else now_ns, calendar, market)
         grace_ns = self._grace_until_ns(schedule, span, account, market)
         if now_ns < grace_ns:
@@ -300,23 +340,21 @@ class SessionBlockOutside(msgspec.Struct, frozen=True, kw_only=True):
             ("orders", str(orders)),
         )
 
-    def _doubts(self, schedule: Schedule, name: str, account: AccountView) -> Iterator[Warning]:
+    def _doubts(self, market: Market, account: AccountView) -> Iterator[Warning]:
         """A warning while the calendar that is needed runs out, or has."""
-        market = account.calendar.market(_market(schedule, name, account))
-        if market is None or (schedule.windows and not schedule.holidays):
+        is_known = market.is_known(account.now_ns)
+        if is_known and account.now_ns < market.known_until_ns - WARNING_NS:
             return
-        if account.now_ns >= market.known_until_ns - WARNING_NS or not market.is_known(account.now_ns):
-            left_days = (market.known_until_ns - account.now_ns) // (DAY_S * SECOND_NS)
-            is_known = market.is_known(account.now_ns)
-            yield Warning(
-                self.name,
-                "CALENDAR_RUNS_OUT" if is_known else "CALENDAR_STALE",
-                max(0, left_days) if is_known else 0,
-                WARNING_NS // (DAY_S * SECOND_NS),
-                Unit.NONE,
-                ACCOUNT,
-                (("market", market.name), ("covers_until", _clock(market.zone.wall_ns(market.known_until_ns)))),
-            )
+        left_days = (market.known_until_ns - account.now_ns) // (DAY_S * SECOND_NS)
+        yield Warning(
+            self.name,
+            "CALENDAR_RUNS_OUT" if is_known else "CALENDAR_STALE",
+            max(0, left_days) if is_known else 0,
+            WARNING_NS // (DAY_S * SECOND_NS),
+            Unit.NONE,
+            ACCOUNT,
+            (("market", market.name), ("covers_until", _clock(market.zone.wall_ns(market.known_until_ns)))),
+        )
 
 
 def _at_rest(state: Watch, event: Event) -> Watch:
@@ -331,18 +369,17 @@ def _market(schedule: Schedule, name: str, account: AccountView) -> str:
     return name if account.calendar.market(name) is not None else schedule.market
 
 
-def _exposed(account: AccountView) -> dict[tuple[Scope, str], list[str]]:
-    """The contracts with a position or an opening order, by their product: its scope and name."""
-    touched = [*account.holdings, *(order.contract_id for order in _opening_orders(account))]
-    exposed: dict[tuple[Scope, str], list[str]] = {}
-    for contract_id in sorted(set(touched)):
+def _by_product(contract_ids: Set[str], account: AccountView) -> dict[tuple[Scope, str], list[str]]:
+    """Contracts by their product: its scope and name."""
+    found: dict[tuple[Scope, str], list[str]] = {}
+    for contract_id in sorted(contract_ids):
         contract = account.contracts.get(contract_id)
         if contract is not None:
             key = Scope(root=contract.root), contract.root
         else:
             key = Scope(contract_id=contract_id), _named_in(contract_id, account)
-        exposed.setdefault(key, []).append(contract_id)
-    return exposed
+        found.setdefault(key, []).append(contract_id)
+    return found
 
 
 def _named_in(contract_id: str, account: AccountView) -> str:
@@ -368,9 +405,13 @@ def _carried(known: tuple[Held, ...] | None, concerns: list[Concern], account: A
     """What was held at the end of each contract's last open session; at the first look, what is held then."""
     closed = {key for one in concerns if one.is_over for key in one.contract_ids}
     kept = [one for one in known or () if one.contract_id in closed and one.contract_id in account.holdings]
-    held = (Held(key, holding.net_contracts) for key, holding in sorted(account.holdings.items()))
-    fresh = [one for one in held if known is None or one.contract_id not in closed]
+    fresh = [one for one in _held(account) if known is None or one.contract_id not in closed]
     return tuple(sorted((*kept, *fresh), key=lambda one: one.contract_id))
+
+
+def _held(account: AccountView) -> tuple[Held, ...]:
+    """What is held now, by contract."""
+    return tuple(Held(key, holding.net_contracts) for key, holding in sorted(account.holdings.items()))
 
 
 def _allowance(carried: tuple[Held, ...], contract_id: str, net_contracts: int) -> int:

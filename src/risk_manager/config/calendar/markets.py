@@ -68,11 +68,12 @@ class MarketTables(Mapping[str, Market]):
         self._read: dict[str, Market] = {}
 
     def __getitem__(self, group: str) -> Market:
-        if group not in self._groups:
-            raise KeyError(group)
-        if group not in self._read:
-            self._read[group] = read_market(self._directory / f"{group}.yaml")
-        return self._read[group]
+        known = self._read.get(group)
+        if known is None:
+            if group not in self._groups:
+                raise KeyError(group)
+            known = self._read[group] = read_market(self._directory / f"{group}.yaml")
+        return known
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._groups))
