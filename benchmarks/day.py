@@ -7,7 +7,8 @@ import msgspec
 
 from risk_manager.config.calendar import build_calendar
 from risk_manager.domain.contract import Contract
-from risk_manager.domain.events import Event, Link
+from risk_manager.domain.events import Event, Link, SnapshotTaken
+from risk_manager.domain.fill import Fill
 from risk_manager.engine import Engine, EngineSettings
 from risk_manager.rules import build_rules
 from risk_manager.testing.events import DAYS
@@ -97,6 +98,7 @@ class Player:
         book.add(contracts)
         self.now_ns = 0
         self._deliver = deliver
+        self._fills: dict[Fill, Fill] = {}
         self._feed = Feed(
             (account_id,),
             deliver,
@@ -116,7 +118,7 @@ class Player:
     def play(self, item: Item) -> None:
         """Deliver what the item leads to."""
         if not isinstance(item, Frame):
-            self._deliver(item)
+            self._deliver(self._read(item))
             return
         self.now_ns = item.received_ns
         if item.is_user:
@@ -125,6 +127,13 @@ class Player:
                 self._feed.on_user(message)
         else:
             self.play_quote(item.data)
+
+    def _read(self, event: Event) -> Event:
+        """The event with fills it shares with those before: the adapter reads one that has not changed only once."""
+        if not isinstance(event, SnapshotTaken) or event.fills is None:
+            return event
+        fills = tuple(self._fills.setdefault(fill, fill) for fill in event.fills)
+        return msgspec.structs.replace(event, fills=fills)
 
     def play_quote(self, data: bytes) -> None:
         """Deliver what a message of the market hub leads to."""
