@@ -124,7 +124,7 @@ async def run(variant: str, port: int, directory: Path, contracts: int) -> None:
     )
     # Hundreds of breaches within seconds are more than any venue allows; the scripted one does not count.
     budget = CallBudget(calls=1_000_000, read_calls=1_000_000)
-    venue = ProjectXVenue(settings, NetworkTransport(), clock, budget=budget)
+    venue = ProjectXVenue(settings, NetworkTransport(), clock, budget=budget, run_mark="1")
     if variant == "callback":
         await _post(venue)
         return

@@ -1,4 +1,4 @@
-"""Reading the machine's clock, or drawing ids and chance from it, is reported everywhere but in runtime/clock.py."""
+"""Reading the machine's clock, and drawing by chance, is reported everywhere but in the one module for each."""
 
 from pathlib import Path
 
@@ -15,11 +15,13 @@ PLANTED = [
     ("cli/planted.py", "import time\n\nread_clock = time.monotonic\n", "time.monotonic"),
     ("persistence/planted.py", "from uuid import uuid4\n\nID = uuid4()\n", "uuid.uuid4"),
     ("venues/projectx/planted.py", "import random\n\nJITTER = random.random()\n", "random.random"),
+    ("runtime/chance.py", "from secrets import token_hex\n\nMARK = token_hex(4)\n", "secrets"),
     ("venues/projectx/clock.py", "import time\n\nNOW = time.time()\n", "time.time"),
 ]
 
 ALLOWED = [
     ("runtime/clock.py", "import time\n\nNOW = time.time_ns() + time.monotonic_ns()\n"),
+    ("runtime/run_mark.py", "from secrets import token_hex\n\nMARK = token_hex(4)\n"),
     ("simulator/seeded.py", "import random\n\nDRAW = random.Random(7).random()\n"),
     ("simulator/slept.py", "import asyncio\n\n\nasync def wait() -> None:\n    await asyncio.sleep(1)\n"),
     ("config/parsed.py", "from datetime import UTC, datetime\n\nAT = datetime.fromtimestamp(0, UTC)\n"),
@@ -40,5 +42,5 @@ def test_reports_exactly_the_planted_calls(tmp_path: Path) -> None:
 
 
 def test_is_excused_nowhere_in_the_source_itself() -> None:
-    """The one excuse is a path in pyproject.toml; a comment beside a call would be a second clock."""
+    """The excuses are two paths in pyproject.toml; a comment beside a call would be a second clock."""
     assert [path.name for path in SOURCE.rglob("*.py") if "TID251" in path.read_text(encoding="utf-8")] == []

@@ -91,7 +91,7 @@ async def guarded() -> AsyncIterator[Floor]:
         instruments=("ES",),
         hub=HubTimings(backoff_base_s=0.01, backoff_cap_s=0.05, silence_s=2.0, ping_s=0.5),
     )
-    venue = ProjectXVenue(settings, NetworkTransport(), clock)
+    venue = ProjectXVenue(settings, NetworkTransport(), clock, run_mark="1")
     start_ns = clock.now_ns() - HOUR_NS
     days = TradingDays((start_ns, start_ns + 24 * HOUR_NS), ("today",))
     guarding = EngineSettings(str(floor.number), days, RULES)

@@ -28,6 +28,9 @@ def limit(order_id: str, size: int, ticks: int = 140, *, own: bool = False) -> O
     return stop(order_id, size, None, own=own, type=OrderType.LIMIT, limit_ticks=ticks)
 
 
+OF_ANOTHER_RUN = stop("7", 2, tag="1001-7.1-ffffffff")
+
+
 @pytest.mark.parametrize(
     ("goal", "net", "orders", "expected"),
     [
@@ -42,6 +45,10 @@ def limit(order_id: str, size: int, ticks: int = 140, *, own: bool = False) -> O
         (GOAL, 2, (stop("7", 2, 96, own=True),), (True, "7", None, 100)),
         (GOAL, 2, (stop("7", 2, 104, own=True),), None),  # tighter than asked for
         (GOAL, 3, (stop("7", 2, 96, own=True),), (True, "7", 3, 100)),
+        (GOAL, 2, (OF_ANOTHER_RUN,), None),
+        (GOAL, 3, (OF_ANOTHER_RUN,), (True, "7", 3, None)),  # no more than it really covers
+        (GOAL, 2, (replace(OF_ANOTHER_RUN, stop_ticks=96),), (True, "7", None, 100)),
+        (GOAL, 2, (replace(OF_ANOTHER_RUN, tag="1001-7.1-"),), None),
         (GOAL, 2, (stop("8", 2, 90),), None),
         (GOAL, 3, (stop("8", 2, 90),), (True, None, 1, 100)),
         (GOAL, 3, (stop("8", 2, 90), stop("7", 1, own=True)), None),
@@ -122,6 +129,10 @@ def _mirrored(order: Order) -> Order:
         (GOAL, 2, (limit("9", 2, own=True),), ["9"]),
         (BOTH, 2, (stop("7", 2, own=True), limit("9", 2, own=True)), []),
         (replace(GOAL, stop_ticks=None), 2, (stop("7", 2, own=True),), ["7"]),
+        (GOAL, 2, (OF_ANOTHER_RUN,), []),
+        (GOAL, 2, (OF_ANOTHER_RUN, stop("8", 2, own=True)), ["8"]),  # another guard comes to the same
+        (GOAL, 2, (stop("6", 2, own=True), OF_ANOTHER_RUN), ["7"]),
+        (GOAL, 0, (OF_ANOTHER_RUN,), ["7"]),
     ],
 )
 def test_which_of_its_own_orders_have_to_go(

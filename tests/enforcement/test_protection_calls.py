@@ -90,6 +90,25 @@ def test_knows_when_a_change_has_come_to_pass(order: Order, *, has_effect: bool)
     assert calls.memory.calls[ES.id].has_effect is has_effect
 
 
+@pytest.mark.parametrize(
+    ("tag", "has_effect"),
+    [
+        ("1001-1.1", True),
+        ("1001-1.1-ffffffff", False),  # an equal id of another run
+        ("1001-1.1-", False),  # or of one before there were marks
+        ("1001-1.2", False),
+        (None, False),
+    ],
+)
+def test_knows_the_order_of_an_attempt_by_its_whole_tag(tag: str | None, *, has_effect: bool) -> None:
+    calls = ProtectionCalls(Pacing())
+    calls.sent(PLACE, 0)
+    calls.learned(outcome("unknown", PLACE.id, 1))
+    calls.saw_order(replace(RESTING, tag=tag))
+    assert calls.memory.calls[ES.id].has_effect is has_effect
+    assert calls.is_unsettled(ES.id) is not has_effect
+
+
 def test_an_order_may_appear_until_it_is_seen_refused_or_settled() -> None:
     calls = ProtectionCalls(Pacing())
     calls.sent(PLACE, 0)

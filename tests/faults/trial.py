@@ -194,6 +194,7 @@ async def on_trial(
         ),
         NetworkTransport(),
         clock,
+        run_mark="1",
     )
     days = build_trading_days("17:00", "America/Chicago", 2024, 2030)
     guarding = EngineSettings(str(trial.number), days, build_rules(rules))

@@ -21,6 +21,7 @@ from tests.venues.projectx.fake_gateway import (
     ACCOUNT,
     ES_RECORD,
     MNQ_RECORD,
+    RUN_MARK,
     SECOND_NS,
     FakeClock,
     FakeGateway,
@@ -64,7 +65,7 @@ class Wired:
             "/api/Order/cancel": ok(),
         }
         self.venue = ProjectXVenue(
-            settings(instruments=instruments), self.gateway, self.clock, lambda code, detail: None
+            settings(instruments=instruments), self.gateway, self.clock, lambda code, detail: None, run_mark=RUN_MARK
         )
         self.engine = Engine(EngineSettings(ACCOUNT, DAYS, rules))
         self.decisions: list[Decision] = []

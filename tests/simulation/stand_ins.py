@@ -1,13 +1,14 @@
 """What is put in the place of the operating system while a world runs, and the witnesses beside it.
 
-Replaced are the clock, the threads of journal, latch and recorder, and the garbage collector; everything else is the
-product as it is. Recordings are kept by those worlds only that replay them. The witnesses tell the world what reached
-the disk, what was read and requested, and what was logged.
+Replaced are the clock, the threads of journal, latch and recorder, the garbage collector, and the chance run marks are
+drawn by; everything else is the product as it is. Recordings are kept by those worlds only that replay them. The
+witnesses tell the world what reached the disk, what was read and requested, and what was logged.
 """
 
 import logging
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
+from itertools import count
 from types import SimpleNamespace
 from typing import Any, NoReturn, Protocol
 from unittest import mock
@@ -19,6 +20,7 @@ import risk_manager.persistence.recorder
 import risk_manager.persistence.sqlite_journal
 import risk_manager.runtime.clock
 import risk_manager.runtime.daemon
+import risk_manager.runtime.wiring
 from risk_manager.domain.decision import Decision
 from risk_manager.domain.events import SnapshotTaken
 from risk_manager.persistence.anchor import Anchor
@@ -60,6 +62,7 @@ def replaced(world: Witness) -> Iterator[None]:
             (risk_manager.persistence.recorder, "SimpleQueue", _AtOnce),
             (risk_manager.persistence.recorder, "Thread", _NoThread),
             (risk_manager.runtime.daemon, "gc", collector),
+            (risk_manager.runtime.wiring, "draw_run_mark", _run_marks()),
             *_witnesses(world),
         ):
             stack.enter_context(mock.patch.object(owner, name, value))
@@ -72,6 +75,12 @@ def replaced(world: Witness) -> Iterator[None]:
         logging.getLogger().addHandler(handler)
         stack.callback(logging.getLogger().removeHandler, handler)
         yield
+
+
+def _run_marks() -> Callable[[], str]:
+    """Marks as production draws them, each another one, and in every world the same."""
+    starts = count(1)
+    return lambda: f"{next(starts):08x}"
 
 
 def _witnesses(world: Witness) -> Iterator[tuple[Any, str, Any]]:

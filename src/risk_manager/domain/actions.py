@@ -40,7 +40,7 @@ class PlaceStop(msgspec.Struct, frozen=True, gc=False, tag="place_stop"):
     """Rest a protective stop against an open position: on its other side, of no more contracts; never repeated blindly.
 
     Attributes:
-        id: also the order's mark (`Order.tag`) at the venue, by which the guard knows its own orders.
+        id: also the order's `tag`, by which the guard knows its own orders.
     """
 
     id: str

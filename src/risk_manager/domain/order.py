@@ -54,7 +54,8 @@ class Order(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         limit_ticks, stop_ticks: prices in ticks of the contract; None where it has none or the tick size is unknown.
         created_ns: the venue's creation time; 0 where it cannot be read.
         updated_ns: the venue's time of this state; orders of one id are ranked by it. 0 where it cannot be read.
-        tag: the sender's own mark, unique per account at the venue.
+        tag: the sender's own mark, unique per account at the venue; where this run of the guard placed it,
+            the id of the action.
     """
 
     id: str

@@ -1,8 +1,9 @@
 """What protects a position, and the next change towards the guard's own stop and target.
 
-The guard's own orders are known by their mark, which is the id of the action that placed them. Everything else on the
-closing side of a position is somebody's own protection: it counts, and what it covers gets no order of the guard's, for
-two stops that fill together would turn the position round.
+The guard's own orders are known by their tag, which is the id of the action that placed them; those of an earlier run,
+or of another guard of the account, are treated as its own. Everything else on the closing side of a position is
+somebody's own protection: it counts, and what it covers gets no order of the guard's, for two stops that fill together
+would turn the position round.
 """
 
 from collections.abc import Iterable, Mapping
@@ -107,11 +108,15 @@ def joined(known: Protected, goal: Protected) -> Protected:
 
 
 def is_own(order: Order, account_id: str) -> bool:
-    """Whether the guard placed the order: its mark is the id of an action, `<account>-<decision>.<n>`."""
+    """Whether a guard placed the order: its tag is the id of an action, `<account>-<decision>.<n>`.
+
+    With `-` and what tells it from this run's behind it, it is another run's.
+    """
     if order.tag is None or not order.tag.startswith(f"{account_id}-"):
         return False
-    decision, dot, number = order.tag[len(account_id) + 1 :].partition(".")
-    return bool(dot) and decision.isdecimal() and number.isdecimal()
+    decision, _, rest = order.tag[len(account_id) + 1 :].partition(".")
+    number = rest.partition("-")[0]
+    return decision.isdecimal() and number.isdecimal()
 
 
 def is_surplus(order: Order, goal: Protected, net_contracts: int, orders: Mapping[str, Order]) -> bool:

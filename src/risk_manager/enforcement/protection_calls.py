@@ -4,7 +4,7 @@
 |---------------|----------|------------------------------------------------------------------------------------------|
 | anything      | none yet | never; unknown after `lost_ns`                                                           |
 | anything      | refused  | after a wait that doubles up to `protect_refused_most_ns`                                |
-| an order      | accepted | when the order was seen, known by its mark; else as unknown                              |
+| an order      | accepted | when the order was seen, known by its tag; else as unknown                               |
 | an order      | unknown  | when the order was seen; else after `settle_ns` and two snapshots that show no such order |
 | a change      | accepted | when it was seen; else after `effect_ns`: it names a price and a size, not a step        |
 | a change      | unknown  | likewise                                                                                 |

@@ -27,6 +27,7 @@ from risk_manager.runtime.memory import Memory
 from risk_manager.runtime.minimal import dormant
 from risk_manager.runtime.recovery import recovered
 from risk_manager.runtime.rules_in_force import RulesInForce, days_under_way
+from risk_manager.runtime.run_mark import draw_run_mark
 from risk_manager.venues.projectx.errors import ProjectXError
 from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
@@ -66,6 +67,7 @@ async def build_daemon(
     config: GuardConfig,
     *,
     clock: Clock | None = None,
+    run_mark: str | None = None,
     pacing: Pacing | None = None,
     poll_s: float = POLL_S,
     clock_lead_max_s: float | None = None,
@@ -78,6 +80,7 @@ async def build_daemon(
 
     Args:
         clock: the system's where None.
+        run_mark: what tells this run's orders from another's (`ProjectXVenue`); drawn where None.
         poll_s: by `clock`; stretched for many accounts so that polling stays within its share of the call budget.
         directory: the configuration's, watched for changes; None watches nothing.
         on_journal_back: see `Daemon`.
@@ -96,7 +99,7 @@ async def build_daemon(
         settings = replace(settings, clock_lead_max_s=clock_lead_max_s)
     calendar = build_calendar()
     prepare(calendar, [rule for account in config.accounts for rule in account.rules])
-    venue = ProjectXVenue(settings, NetworkTransport(), clock)
+    venue = ProjectXVenue(settings, NetworkTransport(), clock, run_mark=run_mark or draw_run_mark())
     memory = await Memory.open(
         config.data_dir, clock.now_ns(), latch_dir=config.latch_dir, counts_starts=directory is not None
     )

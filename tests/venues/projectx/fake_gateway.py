@@ -14,6 +14,7 @@ from risk_manager.venues.projectx.transport import HubLink
 from risk_manager.venues.projectx.wire import decode_any
 
 ACCOUNT = "20000001"
+RUN_MARK = "0a1b2c3d"
 SECOND_NS = 1_000_000_000
 START_NS = 1_787_162_400 * SECOND_NS  # 2026-08-19T18:00:00Z
 START_DATE = "Wed, 19 Aug 2026 18:00:00 GMT"

@@ -36,6 +36,7 @@ from risk_manager.simulator.server.settings import SimSettings
 from risk_manager.venues.projectx.settings import HubTimings, ProjectXSettings
 from risk_manager.venues.projectx.transport import NetworkTransport
 from risk_manager.venues.projectx.venue import ProjectXVenue
+from tests.venues.projectx.fake_gateway import RUN_MARK
 
 USER, KEY = "trader", "a key of the simulator"
 ES = Contract("CON.F.US.EP.H24", "ESH4", "F.US.EP", Instrument("ES", 250_000_000, 12_500_000, ("EP",)))
@@ -62,7 +63,7 @@ class World:
         self.base = f"http://127.0.0.1:{port}"
         self.events: list[Event] = []
         self.arrived = asyncio.Event()
-        self.venue = ProjectXVenue(self._settings(), NetworkTransport(), MachineClock())
+        self.venue = ProjectXVenue(self._settings(), NetworkTransport(), MachineClock(), run_mark=RUN_MARK)
 
     def deliver(self, event: Event) -> None:
         self.events.append(event)

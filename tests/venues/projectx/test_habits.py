@@ -4,7 +4,6 @@ from msgspec.structs import replace
 
 from risk_manager.domain.actions import PlaceStop
 from risk_manager.domain.order import Side
-from risk_manager.venues.projectx.actions import tag_of
 from tests.venues.projectx.fake_gateway import ACCOUNT, ES_RECORD, MNQ_RECORD, ok
 from tests.venues.projectx.test_venue import ES, MNQ, Desk, order, position
 
@@ -71,7 +70,7 @@ async def test_quotes_every_listed_month_of_a_product_and_no_other() -> None:
         assert {arguments[0] for _, arguments in market.calls} == {ES, "CON.F.US.EP.Z26"}
 
 
-async def test_marks_every_order_it_places_with_the_attempt_s_own_id() -> None:
+async def test_tags_every_order_it_places_with_the_attempt_s_own_id_and_the_run_s_mark() -> None:
     desk = Desk()
     await desk.venue.snapshot(ACCOUNT, full=False)
     stop = PlaceStop("20000001-7.1", "i", ES, Side.SELL, 1, 17_962)
@@ -79,13 +78,7 @@ async def test_marks_every_order_it_places_with_the_attempt_s_own_id() -> None:
     for action in (stop, replace(stop, id="20000001-8.1")):
         await desk.venue.execute(ACCOUNT, action)
     placed = [payload for path, payload, _ in desk.gateway.requests if path == "/api/Order/place"]
-    assert [payload["customTag"] for payload in placed] == ["20000001-7.1", "20000001-8.1"]
-
-
-def test_keeps_a_mark_within_the_length_that_is_known_to_pass() -> None:
-    assert tag_of("a" * 60) == "a" * 60
-    assert len(tag_of("a" * 61)) == 40
-    assert tag_of("a" * 61) != tag_of("a" * 62)
+    assert [payload["customTag"] for payload in placed] == ["20000001-7.1-0a1b2c3d", "20000001-8.1-0a1b2c3d"]
 
 
 async def test_reads_a_suspended_child_s_missing_prices_as_missing() -> None:

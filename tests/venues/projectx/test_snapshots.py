@@ -8,7 +8,7 @@ from risk_manager.domain.actions import ClosePosition
 from risk_manager.venues.projectx.errors import Lost, NotSent
 from risk_manager.venues.projectx.limits import CallBudget, Lane
 from risk_manager.venues.projectx.venue import ProjectXVenue
-from tests.venues.projectx.fake_gateway import ACCOUNT, Answer, FakeClock, FakeGateway, ok, settings
+from tests.venues.projectx.fake_gateway import ACCOUNT, RUN_MARK, Answer, FakeClock, FakeGateway, ok, settings
 
 ACCOUNTS = "/api/Account/search"
 FILLS = "/api/Trade/search"
@@ -35,7 +35,7 @@ async def test_only_a_list_that_was_read_can_miss_the_account(answer: Answer, is
     clock = FakeClock()
     gateway = FakeGateway(clock)
     noted: list[str] = []
-    venue = ProjectXVenue(settings(), gateway, clock, lambda code, detail: noted.append(code))
+    venue = ProjectXVenue(settings(), gateway, clock, lambda code, detail: noted.append(code), run_mark=RUN_MARK)
     gateway.answers[ACCOUNTS] = answer
     taken = await venue.snapshot(ACCOUNT, full=True)
     assert (taken.is_account_missing, taken.account is not None) == (is_missing, is_known)
@@ -45,7 +45,7 @@ async def test_only_a_list_that_was_read_can_miss_the_account(answer: Answer, is
 async def test_a_light_snapshot_does_not_look_at_the_list() -> None:
     clock = FakeClock()
     gateway = FakeGateway(clock)
-    venue = ProjectXVenue(settings(), gateway, clock, lambda code, detail: None)
+    venue = ProjectXVenue(settings(), gateway, clock, lambda code, detail: None, run_mark=RUN_MARK)
     gateway.answers[ACCOUNTS] = ok(accounts=[])
     assert not (await venue.snapshot(ACCOUNT, full=False)).is_account_missing
 
@@ -57,7 +57,7 @@ async def test_what_was_shed_of_a_full_snapshot_is_read_with_the_next_one(
 ) -> None:
     clock = FakeClock()
     gateway = FakeGateway(clock)
-    venue = ProjectXVenue(settings(), gateway, clock, lambda code, detail: None)
+    venue = ProjectXVenue(settings(), gateway, clock, lambda code, detail: None, run_mark=RUN_MARK)
     usual = gateway.answers[part]
     gateway.answers[part] = error
     taken = await venue.snapshot(ACCOUNT, full=True)
@@ -71,7 +71,7 @@ async def test_what_was_shed_of_a_full_snapshot_is_read_with_the_next_one(
 async def test_a_full_snapshot_that_was_not_let_through_is_made_up_for() -> None:
     clock = FakeClock()
     gateway = FakeGateway(clock)
-    venue = ProjectXVenue(settings(), gateway, clock, lambda code, detail: None)
+    venue = ProjectXVenue(settings(), gateway, clock, lambda code, detail: None, run_mark=RUN_MARK)
     usual = gateway.answers["/api/Auth/loginKey"]
     gateway.answers["/api/Auth/loginKey"] = NotSent("no connection")
     assert (await venue.snapshot(ACCOUNT, full=True)).positions is None
@@ -86,7 +86,7 @@ async def test_reads_record_and_fills_though_enforcement_has_used_up_the_budget(
     budget = CallBudget()
     while budget.ask(Lane.ORDER, clock.now_ns()) == 0:
         pass
-    venue = ProjectXVenue(settings(), FakeGateway(clock), clock, lambda code, detail: None, budget)
+    venue = ProjectXVenue(settings(), FakeGateway(clock), clock, lambda code, detail: None, budget, run_mark=RUN_MARK)
     taken = await venue.snapshot(ACCOUNT, full=True)
     assert taken.account is not None
     assert taken.fills == ()
@@ -95,7 +95,7 @@ async def test_reads_record_and_fills_though_enforcement_has_used_up_the_budget(
 async def test_sheds_reads_for_what_an_earlier_run_has_asked_for() -> None:
     clock = FakeClock()
     budget = CallBudget()
-    venue = ProjectXVenue(settings(), FakeGateway(clock), clock, lambda code, detail: None, budget)
+    venue = ProjectXVenue(settings(), FakeGateway(clock), clock, lambda code, detail: None, budget, run_mark=RUN_MARK)
     venue.recall([(clock.now_ns(), ClosePosition(f"1.{number}", "1", "ES")) for number in range(200)])
     reads = 0
     while budget.ask(Lane.READ, clock.now_ns()) == 0:

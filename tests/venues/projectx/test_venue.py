@@ -41,6 +41,7 @@ from tests.venues.projectx.fake_gateway import (
     ACCOUNT,
     ES_RECORD,
     MNQ_RECORD,
+    RUN_MARK,
     START_NS,
     Answer,
     FakeClock,
@@ -108,7 +109,9 @@ class Desk:
         self.clock = FakeClock()
         self.gateway = FakeGateway(self.clock)
         self.events: list[Event] = []
-        self.venue = ProjectXVenue(settings(**changes), self.gateway, self.clock, lambda code, detail: None)
+        self.venue = ProjectXVenue(
+            settings(**changes), self.gateway, self.clock, lambda code, detail: None, run_mark=RUN_MARK
+        )
 
     def of(self, kind: type[Event]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -568,7 +571,7 @@ async def test_lists_accounts_or_says_why_not() -> None:
                 "side": 1,
                 "size": 2,
                 "stopPrice": 4490.5,
-                "customTag": "a",
+                "customTag": "a-0a1b2c3d",
             },
         ),
         (
@@ -591,7 +594,7 @@ async def test_lists_accounts_or_says_why_not() -> None:
                 "side": 0,
                 "size": 1,
                 "limitPrice": 4490.5,
-                "customTag": "a",
+                "customTag": "a-0a1b2c3d",
             },
         ),
     ],

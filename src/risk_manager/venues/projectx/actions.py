@@ -1,7 +1,6 @@
 """Guard actions as gateway requests, and their verdicts as outcomes."""
 
 from collections.abc import Callable, Mapping
-from hashlib import blake2s
 from typing import Any
 
 from risk_manager.domain.actions import (
@@ -23,11 +22,11 @@ from risk_manager.venues.projectx.errors import NotSent
 from risk_manager.venues.projectx.gateway import Gateway, Ruling
 from risk_manager.venues.projectx.limits import lanes_of
 from risk_manager.venues.projectx.outcomes import Accepted, Mutation, Rejected
+from risk_manager.venues.projectx.tags import Tags
 
 _LIMIT = 1
 _STOP = 4
 _SIDES = {Side.BUY: 0, Side.SELL: 1}
-_TAG_MAX = 60
 
 Request = tuple[Mutation, Mapping[str, Any]]
 
@@ -35,10 +34,11 @@ Request = tuple[Mutation, Mapping[str, Any]]
 class ActionSender:
     """Sends one action and says what is known of it."""
 
-    def __init__(self, gateway: Gateway, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(self, gateway: Gateway, catalogue: Catalogue, clock: Clock, tags: Tags) -> None:
         self._gateway = gateway
         self._catalogue = catalogue
         self._clock = clock
+        self._tags = tags
 
     async def send(self, account_id: str, action: Action, is_due: Callable[[], bool] | None = None) -> Outcome:
         try:
@@ -75,10 +75,10 @@ class ActionSender:
                 return Mutation.REDUCE, payload
             case PlaceStop():
                 price = await self._price(action.contract_id, action.stop_ticks)
-                return Mutation.PLACE, _placed(account, action) | {"type": _STOP, "stopPrice": price}
+                return Mutation.PLACE, self._placed(account, action) | {"type": _STOP, "stopPrice": price}
             case PlaceTarget():
                 price = await self._price(action.contract_id, action.limit_ticks)
-                return Mutation.PLACE, _placed(account, action) | {"type": _LIMIT, "limitPrice": price}
+                return Mutation.PLACE, self._placed(account, action) | {"type": _LIMIT, "limitPrice": price}
             case ModifyOrder():
                 moved: dict[str, Any] = {"accountId": account, "orderId": int(action.order_id)}
                 if action.stop_ticks is not None:
@@ -97,26 +97,18 @@ class ActionSender:
             raise NotSent(f"contract {contract_id} is unknown")
         return price_json(ticks, contract)
 
+    def _placed(self, account: int, action: PlaceStop | PlaceTarget) -> dict[str, Any]:
+        """What every order the guard places says, whatever its kind.
 
-def _placed(account: int, action: PlaceStop | PlaceTarget) -> dict[str, Any]:
-    """What every order the guard places says, whatever its kind.
-
-    Raises:
-        NotSent: it is for no contract at all.
-    """
-    if action.size <= 0:
-        raise NotSent(f"an order of {action.size}")
-    return {
-        "accountId": account,
-        "contractId": action.contract_id,
-        "side": _SIDES[action.side],
-        "size": action.size,
-        "customTag": tag_of(action.id),
-    }
-
-
-def tag_of(action_id: str) -> str:
-    """The order's customTag: unique per attempt as the action's id is, of a length the venue is known to take."""
-    if len(action_id) <= _TAG_MAX:
-        return action_id
-    return blake2s(action_id.encode(), digest_size=20).hexdigest()
+        Raises:
+            NotSent: it is for no contract at all.
+        """
+        if action.size <= 0:
+            raise NotSent(f"an order of {action.size}")
+        return {
+            "accountId": account,
+            "contractId": action.contract_id,
+            "side": _SIDES[action.side],
+            "size": action.size,
+            "customTag": self._tags.of(action.id),
+        }

@@ -13,6 +13,7 @@ from risk_manager.domain.order import Order, OrderStatus, OrderType, Side
 from risk_manager.domain.position import Position
 from risk_manager.venues.projectx import wire
 from risk_manager.venues.projectx.problems import Problems
+from risk_manager.venues.projectx.tags import Tags
 from risk_manager.venues.projectx.wire import BadRecord, Fields
 
 STATUSES = {
@@ -59,10 +60,15 @@ _UNREADABLE_TAG = "?"
 
 
 class Reader:
-    """Turns records into domain values, with the contract's arithmetic where it is known."""
+    """Turns records into domain values, with the contract's arithmetic where it is known.
 
-    def __init__(self, problems: Problems) -> None:
+    Args:
+        tags: of the run that places orders; None where none are placed.
+    """
+
+    def __init__(self, problems: Problems, tags: Tags | None = None) -> None:
         self._problems = problems
+        self._tags = tags
 
     def account(self, fields: Fields) -> Account:
         self._drift("account", fields, ACCOUNT_KEYS)
@@ -104,6 +110,7 @@ class Reader:
             raise BadRecord("an order of size 0")
         created_ns = self._or_unknown(wire.read_stamp_ns, fields, "creationTimestamp", 0)
         is_stamped = fields.get("updateTimestamp") is not None
+        tag = self._or_unknown(wire.read_optional_text, fields, "customTag", _UNREADABLE_TAG)
         # 0 is how a database writes "none".
         is_child = fields.get("parentOrderId") not in (0, "0")
         return Order(
@@ -118,7 +125,7 @@ class Reader:
             stop_ticks=self._price_ticks(fields, "stopPrice", contract),
             created_ns=created_ns,
             updated_ns=self._or_unknown(wire.read_stamp_ns, fields, "updateTimestamp", 0) if is_stamped else created_ns,
-            tag=self._or_unknown(wire.read_optional_text, fields, "customTag", _UNREADABLE_TAG),
+            tag=tag if tag is None or self._tags is None else self._tags.read(tag),
             parent_id=self._or_unknown(wire.read_optional_id, fields, "parentOrderId", None) if is_child else None,
         )
 

@@ -24,6 +24,7 @@ from risk_manager.venues.projectx.records import Reader
 from risk_manager.venues.projectx.rest import RestClient
 from risk_manager.venues.projectx.settings import ProjectXSettings
 from risk_manager.venues.projectx.snapshots import SnapshotReader
+from risk_manager.venues.projectx.tags import Tags
 from risk_manager.venues.projectx.transport import Transport
 from risk_manager.venues.projectx.venue_time import VenueTime
 
@@ -37,6 +38,7 @@ class ProjectXVenue:
     Args:
         report: called with (code, detail) for what is odd about the venue's messages; logs by default.
         budget: our share of the venue's calls; None takes the published 200 in 60 s.
+        run_mark: letters and digits that no other run has had on these accounts; see `tags`.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class ProjectXVenue:
         clock: Clock,
         report: Report | None = None,
         budget: CallBudget | None = None,
+        *,
+        run_mark: str,
     ) -> None:
         self._settings = settings
         self._transport = transport
@@ -56,11 +60,12 @@ class ProjectXVenue:
         self._auth = Auth(settings, self._rest, clock, self._problems, self._on_link)
         gateway = Gateway(self._rest, self._auth)
         self._catalogue = Catalogue(gateway, self._problems, live=settings.live, every_s=settings.catalogue_s)
-        self._reader = Reader(self._problems)
+        tags = Tags(run_mark)
+        self._reader = Reader(self._problems, tags)
         self._snapshots = SnapshotReader(
             gateway, self._catalogue, self._reader, clock, self._time, self._problems, settings.day_start_ns
         )
-        self._actions = ActionSender(gateway, self._catalogue, clock)
+        self._actions = ActionSender(gateway, self._catalogue, clock, tags)
         self._followups = FollowUps(self._catalogue)
         self._catalogue.on_listing = self._on_listing
         self._catalogue.on_found = self._followups.contract_found
