@@ -236,6 +236,104 @@ def test_a_rule_that_has_recovered_keeps_its_deadlines() -> None:
     assert guarded.engine.next_deadline_ns() == START_NS + HOUR_NS
 
 
+class Behind(Odd, frozen=True, kw_only=True):
+    """Remembers when it was stepped, and has a deadline so long after that; `found` is what it finds."""
+
+    lead_ns: int = -1
+    found: Any = ()
+
+    def initial_state(self) -> Steps:
+        return Steps(START_NS)
+
+    def deadline_ns(self, state: Steps) -> Any:
+        return state.count + self.lead_ns
+
+    def step(self, state: Steps, event: Event, account: AccountView) -> Any:
+        return Steps(account.now_ns), self.found
+
+
+def ticks(guarded: Guarded, count: int) -> list[int]:
+    """Let the guard wake itself so often; how long it slept each time."""
+    slept = []
+    for _ in range(count):
+        due_ns = guarded.engine.next_deadline_ns()
+        assert due_ns is not None
+        slept.append(due_ns - guarded.engine.account.received_ns)
+        guarded.venue.wait(max(0, slept[-1]) / SECOND_NS)
+        guarded.feed(guarded.venue.timer())
+    return slept
+
+
+LATE = (("error", "its deadline had come, and it asked for none to come"),)
+
+
+@pytest.mark.parametrize(
+    "rule", [Behind(lead_ns=0), Behind(lead_ns=-1), Punctual(due=START_NS), Punctual(due=START_NS - HOUR_NS)]
+)
+def test_a_deadline_that_is_not_moved_on_is_told_once_and_comes_again_after_a_second(rule: Odd) -> None:
+    guarded = Guarded(rule, MaxPositionRule(max_contracts=2))
+    assert guarded.warnings == [], "nothing has woken it yet"
+    slept = ticks(guarded, 20)
+    assert slept[0] <= 0
+    assert all(SECOND_NS - 2_000_000 <= one <= SECOND_NS for one in slept[1:])
+    assert [(warning.rule, warning.code, warning.evidence) for warning in guarded.warnings] == [
+        ("odd", "RULE_FAILED", LATE)
+    ]
+    assert guarded.engine.failures() == {"odd": 20}
+    guarded.feed(guarded.venue.buys(ES, 3, 5800))
+    assert guarded.codes == ["MAX_CONTRACTS"]
+
+
+def test_a_deadline_a_nanosecond_ahead_is_kept() -> None:
+    guarded = Guarded(Behind(lead_ns=1))
+    assert ticks(guarded, 3) == [1, 1, 1]
+    assert (guarded.warnings, guarded.engine.failures()) == ([], {})
+
+
+def test_what_a_late_rule_finds_counts_all_the_same() -> None:
+    guarded = Guarded(Behind(found=(breach(),)))
+    ticks(guarded, 2)
+    assert (guarded.codes, [warning.code for warning in guarded.warnings]) == (["ODD"], ["RULE_FAILED"])
+
+
+def test_a_late_rule_waits_whatever_else_happens() -> None:
+    guarded = Guarded(Behind())
+    ticks(guarded, 1)
+    began_ns = guarded.engine.account.received_ns
+    for _ in range(9):
+        guarded.venue.wait(0.1)
+        guarded.feed(guarded.venue.account())
+        assert guarded.engine.next_deadline_ns() == began_ns + SECOND_NS
+    assert guarded.engine.failures() == {"odd": 1}
+
+
+def test_a_late_rule_is_late_until_it_moves_its_deadline_on() -> None:
+    leads_ns = iter([0, 0, HOUR_NS, HOUR_NS, 0, 0])
+
+    class Mending(Behind, frozen=True, kw_only=True):
+        def step(self, state: Steps, event: Event, account: AccountView) -> Any:
+            return Steps(account.now_ns + next(leads_ns)), ()
+
+    guarded = Guarded(Mending(lead_ns=0))
+    ticks(guarded, 1)
+    guarded.feed(guarded.venue.account())
+    assert guarded.engine.next_deadline_ns() == guarded.engine.account.received_ns + HOUR_NS
+    guarded.feed(guarded.venue.account())
+    guarded.feed(guarded.venue.account())
+    assert len(guarded.warnings) == 1, "nothing has woken it since"
+    ticks(guarded, 1)
+    assert len(guarded.warnings) == 2
+
+
+def test_a_late_rule_is_late_in_a_replay_too() -> None:
+    """A recording may begin anywhere, and has to come to the same decisions."""
+    guarded = Guarded(Behind())
+    ticks(guarded, 3)
+    again = Engine.restore(guarded.settings, guarded.engine.snapshot())
+    for event in (guarded.venue.account(), guarded.venue.timer(), guarded.venue.account(), guarded.venue.timer()):
+        assert again.receive(event) == guarded.engine.receive(event)
+
+
 @pytest.mark.parametrize(
     "shown",
     [

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.actions import Action, ClosePosition, PlaceStop
 from risk_manager.domain.decision import Decision
-from risk_manager.domain.events import ConnectionChanged, Event, Link, Outcome
+from risk_manager.domain.events import ConnectionChanged, Event, Link, Outcome, TimerFired
 from risk_manager.domain.order import Side
 from risk_manager.engine import Mode
 from risk_manager.ports.journal import JournalConflict
@@ -190,6 +190,24 @@ class TestFaultsOfOurs:
             # A second after each, whatever it was: the polls in between count as well.
             assert 9 <= len(stepped) <= 14
             assert scene.guard.engine.failures() == {"late": len(stepped)}
+
+    async def test_does_not_wake_without_pause_for_a_deadline_that_is_never_moved_on(self) -> None:
+        woken: list[str] = []
+
+        class Stuck(MaxContracts, frozen=True, kw_only=True):
+            name: ClassVar[str] = "stuck"
+
+            def deadline_ns(self, state: object) -> Any:
+                return 1
+
+            def step(self, state: Any, event: Event, account: AccountView) -> Any:
+                woken.extend(["timer"] * isinstance(event, TimerFired))
+                return state, ()
+
+        async with guarded(rules=(Stuck(limit=5),)) as scene:
+            await scene.clock.pass_time(10)
+            assert 9 <= len(woken) <= 12
+            assert scene.guard.engine.failures() == {"stuck": len(woken)}
 
     async def test_shields_the_guarding_from_its_listeners(self) -> None:
         heard: list[int] = []

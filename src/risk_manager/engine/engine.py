@@ -183,6 +183,8 @@ class Engine:
                     found = slot.checked(found)
                 if state is not slot.state:
                     slot.advance(state)
+                if kind is TimerFired or not slot.is_quiet:
+                    found = slot.kept_to_time(found, account.now_ns, is_timer=kind is TimerFired)
             except Exception as error:  # noqa: BLE001  # one faulty rule must not stop the others (design law 9)
                 found = slot.failed(error, account.now_ns)
             if found or not slot.is_quiet:
@@ -201,8 +203,8 @@ class Engine:
         due_ns = self.enforcer.wake_ns
         for slot in self._slots:
             # What lies beyond the trading day waits for the venue's own word, as the day does; a timer cannot bring it.
-            if slot.due_ns is not None and self._trusted_ns and slot.due_ns < self.account.day.end_ns:
-                at_ns = self._trusted_received_ns + (slot.due_ns - self._trusted_ns)
+            if slot.wake_ns is not None and self._trusted_ns and slot.wake_ns < self.account.day.end_ns:
+                at_ns = self._trusted_received_ns + (slot.wake_ns - self._trusted_ns)
                 if due_ns is None or at_ns < due_ns:
                     due_ns = at_ns
         return due_ns

@@ -1,7 +1,8 @@
 """A rule's seat in the engine: its state, what it reported last, and a guard against what it may do wrong.
 
 A rule is somebody's code. What it raises, and what it hands back that is no finding of its own, is turned into the
-warning `RULE_FAILED`; the other rules go on, and the rule keeps the state it had before.
+warning `RULE_FAILED`; the other rules go on, and the rule keeps the state it had before. So is a deadline it was woken
+at and has not moved on: what else it found counts.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,6 +23,9 @@ AFTER_FAILURE_NS = 1_000_000_000
 """How long the next deadline waits after a failure, or one that repeats itself would be all we do."""
 
 FindingKey = tuple[str, str, Scope, int | None]
+
+_FAILED: FindingKey = ("warning", RULE_FAILED, ACCOUNT, None)
+_LATE = "its deadline had come, and it asked for none to come"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_finding: Callable[[bytes], Finding] = msgspec.msgpack.Decoder(Finding).decode
@@ -49,10 +53,23 @@ class Slot:
 
     Attributes:
         remedy: the rule's.   due_ns: its deadline in its present state (venue time).
+        wake_ns: when to wake it (venue time): at its deadline, or a while after it failed to move that on.
         is_quiet: its last step found nothing and skipped nothing.   failures: how often it did something wrong.
     """
 
-    __slots__ = ("due_ns", "failures", "is_quiet", "name", "remedy", "reported", "rule", "skips", "state")
+    __slots__ = (
+        "_again_ns",
+        "due_ns",
+        "failures",
+        "is_quiet",
+        "name",
+        "remedy",
+        "reported",
+        "rule",
+        "skips",
+        "state",
+        "wake_ns",
+    )
 
     def __init__(self, rule: Rule) -> None:
         """Raises:
@@ -62,7 +79,8 @@ class Slot:
         self.name = rule.name
         self.remedy = remedy_of(rule)
         self.state: Any = rule.initial_state()
-        self.due_ns = rule.deadline_ns(self.state)
+        self._again_ns = 0
+        self.due_ns = self.wake_ns = rule.deadline_ns(self.state)
         self.is_quiet = True
         self.reported: frozenset[FindingKey] = frozenset()
         self.skips: tuple[Skipped, ...] = ()
@@ -147,6 +165,7 @@ class Slot:
         if due_ns is not None and type(due_ns) is not int:
             raise TypeError(f"a deadline is a whole number of nanoseconds or None, not {due_ns!r}")
         self.due_ns, self.state = due_ns, state
+        self.wake_ns = None if due_ns is None else max(due_ns, self._again_ns)
 
     def checked(self, found: Iterable[Any]) -> tuple[Finding | Skipped, ...]:
         """What the rule found, as it is read back once it was written down.
@@ -178,10 +197,38 @@ class Slot:
             now_ns: venue time; a deadline that has come by then comes again after a while.
         """
         self.failures += 1
+        self._wait(now_ns)
+        return (self._failure(_told(error)),)
+
+    def kept_to_time(
+        self, found: tuple[Finding | Skipped, ...], now_ns: int, *, is_timer: bool
+    ) -> tuple[Finding | Skipped, ...]:
+        """What a step found, and that the rule is late: a timer has woken it, and its deadline is not to come.
+
+        It is, until its deadline is moved on; meanwhile it is woken after a while. Its findings count all the same.
+
+        Args:
+            now_ns: venue time.
+        """
+        if self.due_ns is None or self.due_ns > now_ns:
+            self._again_ns, self.wake_ns = 0, self.due_ns
+            return found
+        if is_timer:
+            self.failures += 1
+            self._wait(now_ns)
+        elif _FAILED not in self.reported:
+            return found
+        return (*found, self._failure(_LATE))
+
+    def _wait(self, now_ns: int) -> None:
+        """Have a deadline that has come wait; one that is waiting already goes on waiting."""
         if self.due_ns is not None and self.due_ns <= now_ns:
-            self.due_ns = now_ns + AFTER_FAILURE_NS
-        evidence = (("error", _told(error)),)
-        return (Warning(self.name, RULE_FAILED, 0, 0, Unit.NONE, ACCOUNT, evidence),)
+            if self._again_ns <= now_ns:
+                self._again_ns = now_ns + AFTER_FAILURE_NS
+            self.wake_ns = self._again_ns
+
+    def _failure(self, text: str) -> Warning:
+        return Warning(self.name, RULE_FAILED, 0, 0, Unit.NONE, ACCOUNT, (("error", text),))
 
 
 def _is_measured(item: Breach | Warning) -> bool:

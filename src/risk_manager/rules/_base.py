@@ -129,7 +129,10 @@ class Rule(Protocol):
         """
 
     def deadline_ns(self, state: Any) -> int | None:
-        """Venue time at which the rule wants to be stepped though nothing happens; None if never."""
+        """Venue time at which the rule wants to be stepped though nothing happens; None if never.
+
+        The step at that time has to lead to a later one, or to None.
+        """
 
     def gauges(self, state: Any, account: AccountView) -> tuple[Gauge, ...]:
         """How much of the rule's limits is used, for the screens; empty where there is nothing to measure."""
