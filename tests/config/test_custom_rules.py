@@ -98,6 +98,7 @@ def test_other_code_of_a_rule_nobody_uses_changes_no_revision(tmp_path: Path) ->
         ("raise ValueError('oops')", "mine.py cannot be imported: ValueError: oops"),
         ("import nothing_of_that_name", "cannot be imported: ModuleNotFoundError"),
         ("raise SystemExit(3)", "cannot be imported: SystemExit: 3"),
+        ("raise GeneratorExit", "cannot be imported: GeneratorExit"),
         ("def broken(:", "cannot be imported: SyntaxError"),
         ("limit = 5", "mine.py holds no rule; a rule has step and listens_to"),
     ],
@@ -149,6 +150,7 @@ TOUCHY = (
         if self.action == "close_all": raise KeyError(self.action)
 """
 )
+LEAVING = TOUCHY.replace("KeyError", "SystemExit")
 FAILS = "ValueError: 'close_all' is not a valid Demand"
 
 
@@ -164,6 +166,7 @@ FAILS = "ValueError: 'close_all' is not a valid Demand"
             f"rules.mine: cannot be built: {FAILS}",
         ),
         (TOUCHY, "cutoff: {action: close_all}", "rules.cutoff: cannot be built: KeyError: 'close_all'"),
+        (LEAVING, "cutoff: {action: close_all}", "rules.cutoff: cannot be built: SystemExit: close_all"),
     ],
 )
 def test_tries_a_rule_with_the_options_it_is_given(tmp_path: Path, code: str, section: str, problem: str) -> None:

@@ -7,12 +7,12 @@ import pytest
 
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.decision import Decision
-from risk_manager.domain.events import AccountUpdated, Event
+from risk_manager.domain.events import AccountUpdated, Event, QuoteUpdated
 from risk_manager.domain.finding import AtMost, Breach, Gauge, Protect, Release, Skipped, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.engine import Engine
 from risk_manager.rules import MaxPositionRule, SymbolBlocksRule
-from risk_manager.rules._base import Demand, Remedy
+from risk_manager.rules._base import Demand, Remedy, Slack
 from risk_manager.testing.events import ES, HOUR_NS, NQ, SECOND_NS, START_NS
 from risk_manager.testing.guarded import Guarded
 
@@ -158,6 +158,64 @@ def test_an_error_that_cannot_be_written_down_is_told_all_the_same(error: Except
     guarded = Guarded(Loud())
     assert [warning.evidence for warning in guarded.warnings] == [(("error", told),)]
     msgspec.json.encode(guarded.decisions)
+
+
+class Leaving(Odd, frozen=True, kw_only=True):
+    """Raises `error` in the method it is told."""
+
+    error: Any = SystemExit
+    place: str = "step"
+
+    def initial_state(self) -> Steps:
+        return Steps()
+
+    def step(self, state: Steps, event: Event, account: AccountView) -> Any:
+        return self._left("step", (Steps(state.count + 1), ()))
+
+    def deadline_ns(self, state: Steps) -> Any:
+        return self._left("deadline_ns", None) if state.count else None
+
+    def gauges(self, state: Steps, account: AccountView) -> Any:
+        return self._left("gauges", ())
+
+    def slack(self, state: Steps, account: AccountView) -> Any:
+        return self._left("slack", Slack())
+
+    def _left(self, place: str, otherwise: Any) -> Any:
+        if place == self.place:
+            raise self.error("done here")
+        return otherwise
+
+
+PLACES = ("step", "deadline_ns", "gauges", "slack")
+
+
+def lives_with(rule: Odd) -> Guarded:
+    """An account guarded by the rule and another, through events of several kinds."""
+    guarded = Guarded(rule, MaxPositionRule(max_contracts=2))
+    guarded.feed(guarded.venue.account(), guarded.venue.buys(ES, 1, 5800), guarded.venue.quote(ES, 5801))
+    assert [gauge.label for gauge in guarded.gauges] == ["contracts in all"]
+    return guarded
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit])
+def test_a_rule_that_would_end_the_program_ends_nothing(error: type[BaseException], place: str) -> None:
+    quotes = frozenset({AccountUpdated, QuoteUpdated})
+    leaving = type("Listening", (Leaving,), {"listens_to": quotes}, frozen=True, kw_only=True)
+    guarded = lives_with(leaving(error=error, place=place))
+    assert guarded.engine.failures()["odd"] > 0
+    told = [(warning.code, warning.evidence) for warning in guarded.warnings]
+    is_told = place in ("step", "deadline_ns")
+    assert told == [("RULE_FAILED", (("error", f"{error.__name__}: done here"),))] * is_told
+    guarded.feed(guarded.venue.buys(ES, 2, 5800))
+    assert guarded.codes == ["MAX_CONTRACTS"]
+
+
+@pytest.mark.parametrize("place", PLACES[:3])
+def test_the_user_may_end_the_program_in_the_middle_of_a_rule(place: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        lives_with(Leaving(error=KeyboardInterrupt, place=place))
 
 
 def test_a_rule_that_keeps_raising_is_alarmed_once_and_counted_each_time() -> None:

@@ -22,7 +22,7 @@ from risk_manager.runtime.guard import Guard
 from risk_manager.runtime.health import GuardState
 from risk_manager.testing.events import ES, MES
 from risk_manager.testing.ports import settled
-from tests.runtime.guard_scene import POLL_S, GuardScene, guarded
+from tests.runtime.guard_scene import LOCKING, POLL_S, GuardScene, guarded
 
 
 @pytest.fixture(autouse=True)
@@ -208,6 +208,18 @@ class TestFaultsOfOurs:
             await scene.clock.pass_time(10)
             assert 9 <= len(woken) <= 12
             assert scene.guard.engine.failures() == {"stuck": len(woken)}
+
+    async def test_goes_on_when_a_rule_would_end_the_program(self) -> None:
+        class Leaving(MaxContracts, frozen=True, kw_only=True):
+            name: ClassVar[str] = "leaving"
+
+            def step(self, state: Any, event: Event, account: AccountView) -> Any:
+                raise SystemExit(3)
+
+        async with guarded(rules=(Leaving(limit=5), *LOCKING)) as scene:
+            await scene.feed(scene.story.buys(MES, 4, 5800))
+            assert scene.sent() == ["ClosePosition"]
+            assert list(scene.guard.engine.failures()) == ["leaving"]
 
     async def test_shields_the_guarding_from_its_listeners(self) -> None:
         heard: list[int] = []

@@ -23,7 +23,7 @@ from risk_manager.config.document import Document, KeyPath, read_document
 from risk_manager.config.faults import ConfigInvalid, Fault
 from risk_manager.config.places import placed
 from risk_manager.domain.events import Event
-from risk_manager.rules import RULES, Rule, build_rule, class_of, describe, trial_faults
+from risk_manager.rules import RULE_ERRORS, RULES, Rule, build_rule, class_of, describe, trial_faults
 from risk_manager.rules._compose.sections import MOST_NAME, is_name
 
 RISK_FILE = "risk_config.yaml"
@@ -108,7 +108,7 @@ def protocol_faults(rule_class: Any) -> tuple[str, ...]:
     example = getattr(rule_class, "example", {})
     try:
         rule: Any = build_rule(rule_class, example)
-    except Exception as error:  # noqa: BLE001  # it is somebody else's code
+    except RULE_ERRORS as error:  # it is somebody else's code
         return (f"cannot be built of its `example`: {error}",)
     return trial_faults(rule)
 
@@ -174,7 +174,7 @@ def _imported(
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # it is somebody else's code
+    except RULE_ERRORS as error:  # it is somebody else's code
         del sys.modules[name]
         faults.append(document.fault(place, f"{path.name} cannot be imported: {type(error).__name__}: {error}"))
         return None
@@ -205,7 +205,7 @@ def _add_installed(
 ) -> None:
     try:
         rule_class = entry.load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # it is somebody else's code
+    except RULE_ERRORS as error:  # it is somebody else's code
         problem = f"the installed rule {entry.value} cannot be imported: {type(error).__name__}: {error}"
         faults.append(document.fault(place, problem))
         return

@@ -34,7 +34,7 @@ from risk_manager.engine.bands import Bands
 from risk_manager.engine.enforcer import Enforcer, EnforcerImage
 from risk_manager.engine.slot import FindingKey, Slot, SlotImage
 from risk_manager.engine.step import Step
-from risk_manager.rules._base import Rule
+from risk_manager.rules._base import RULE_ERRORS, Rule
 
 
 class Mode(StrEnum):
@@ -185,7 +185,7 @@ class Engine:
                     slot.advance(state)
                 if kind is TimerFired or not slot.is_quiet:
                     found = slot.kept_to_time(found, account.now_ns, is_timer=kind is TimerFired)
-            except Exception as error:  # noqa: BLE001  # one faulty rule must not stop the others (design law 9)
+            except RULE_ERRORS as error:  # one faulty rule must not stop the others (design law 9)
                 found = slot.failed(error, account.now_ns)
             if found or not slot.is_quiet:
                 step = step or Step(self._decision_id())

@@ -13,7 +13,7 @@ import msgspec
 from risk_manager.domain.account import AccountView
 from risk_manager.domain.finding import Breach, Finding, Gauge, Protect, Release, Skipped, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT, Scope
-from risk_manager.rules._base import Rule, Slack, remedy_of, slack_of
+from risk_manager.rules._base import RULE_ERRORS, Rule, Slack, remedy_of, slack_of
 from risk_manager.rules._compose import put_together, signature_of, taken_apart
 
 RULE_FAILED = "RULE_FAILED"
@@ -92,7 +92,7 @@ class Slot:
             gauges = self.rule.gauges(self.state, account)
             is_sound = all(type(one) is Gauge and _are_integers(one.used, one.limit) for one in gauges)
             return tuple(_decode_gauge(_encode(one)) for one in gauges) if is_sound else ()
-        except Exception:  # noqa: BLE001  # a screen does without the gauge; enforcement does not use it
+        except RULE_ERRORS:  # a screen does without the gauge; enforcement does not use it
             self.failures += 1
             return ()
 
@@ -103,7 +103,7 @@ class Slot:
         try:
             slack = slack_of(self.rule, self.state, account)
             is_sound = type(slack) is Slack and _are_integers(slack.down_micros, slack.up_micros, slack.until_ns)
-        except Exception:  # noqa: BLE001  # it is shown every quote, as a rule that does not say
+        except RULE_ERRORS:  # it is shown every quote, as a rule that does not say
             self.failures += 1
             return None
         return slack if is_sound else None
@@ -125,7 +125,7 @@ class Slot:
         inner, layers = taken_apart(self.rule, self.state)
         try:
             state, kept = _packed(inner), {name: _packed(own) for name, own in layers.items()}
-        except Exception:  # noqa: BLE001  # the state of the others must be saved all the same
+        except RULE_ERRORS:  # the state of the others must be saved all the same
             self.failures += 1
             return None
         return SlotImage(state, sorted(self.reported, key=str), self.skips, signature_of(self.rule), kept)
@@ -140,7 +140,7 @@ class Slot:
             for name, own in layers.items():
                 known = image.layers.get(name)
                 layers[name] = None if known is None else msgspec.msgpack.decode(known, type=type(own))
-        except Exception:  # noqa: BLE001  # its state may refuse in its own words; the others' must be read all the same
+        except RULE_ERRORS:  # its state may refuse in its own words; the others' must be read all the same
             return
         self._take_over(inner, layers, image.reported, image.skips)
 
@@ -149,7 +149,7 @@ class Slot:
     ) -> None:
         try:
             self.advance(put_together(self.rule, inner, layers))
-        except Exception:  # noqa: BLE001  # it begins afresh, which is better than no guard at all
+        except RULE_ERRORS:  # it begins afresh, which is better than no guard at all
             self.failures += 1
             return
         self.reported, self.skips = frozenset(reported), skips
@@ -190,7 +190,7 @@ class Slot:
             sound.append(decode(_encode(item)))
         return tuple(sound)
 
-    def failed(self, error: Exception, now_ns: int) -> tuple[Warning]:
+    def failed(self, error: BaseException, now_ns: int) -> tuple[Warning]:
         """What to report in place of what the rule found; its state stays as it was.
 
         Args:
@@ -250,11 +250,11 @@ def _are_integers(*values: object) -> bool:
     return all(type(value) is int for value in values)
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """The error in words that can be written down, whatever it holds."""
     try:
         text = f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001  # an error of the rule's own may fail at that, too
+    except RULE_ERRORS:  # an error of the rule's own may fail at that, too
         text = type(error).__name__
     return text.encode("utf-8", "backslashreplace").decode()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from risk_manager.rules import RULES, OptionsInvalid, Rule, build_rules, class_of, options_of
+from risk_manager.rules import RULE_ERRORS, RULES, OptionsInvalid, Rule, build_rules, class_of, options_of
 
 
 class RecordedRules(msgspec.Struct, frozen=True, tag="recorded_rules"):
@@ -36,7 +36,7 @@ def recorded_rules(rules: tuple[Rule, ...]) -> RecordedRules:
         try:
             sections[rule.name] = msgspec.to_builtins(options_of(rule))
             classes |= {kind: _place(made) for kind, made in class_of(rule).items() if kind not in RULES}
-        except Exception as error:  # noqa: BLE001  # a rule may be anybody's code
+        except RULE_ERRORS as error:  # a rule may be anybody's code
             unwritable[rule.name] = repr(error)
     return RecordedRules(sections, classes, unwritable)
 
@@ -82,7 +82,7 @@ def _imported(kind: str, place: str) -> type[Rule]:
         made: Any = importlib.import_module(module)
         for part in name.split("."):
             made = getattr(made, part)
-    except Exception as error:
+    except RULE_ERRORS as error:
         raise RulesLost(f"the rule {kind} is not known here: {place} cannot be imported ({error})") from error
     found: type[Rule] = made
     return found

@@ -11,7 +11,7 @@ from risk_manager.persistence.recorded_rules import RecordedRules, RulesLost, ch
 from risk_manager.persistence.recording import Beginning, Ended, Segment
 from risk_manager.replay.comparison import Comparison, Divergence
 from risk_manager.replay.fingerprints import of_calendar, of_code, of_days
-from risk_manager.rules import Rule
+from risk_manager.rules import RULE_ERRORS, Rule
 
 MOST_LOST_NS = 2_000_000_000
 """What a crash may cost: a second of events waits in memory, and a busy machine may take another to write it."""
@@ -119,7 +119,7 @@ def _run(segment: Segment, engine: Engine, comparison: Comparison, here: Surroun
         ended_ns = entry.received_ns
         try:
             decision = engine.receive(entry)
-        except Exception:  # noqa: BLE001  # the guard goes on after it as well
+        except RULE_ERRORS:  # the guard goes on after it as well
             errors += 1
             continue
         divergence = comparison.take(entry, events, decision)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
 
-from risk_manager.rules._base import Demand, LockTerms, LockUntil, Remedy, Rule
+from risk_manager.rules._base import RULE_ERRORS, Demand, LockTerms, LockUntil, Remedy, Rule
 from risk_manager.rules._compose import (
     Waiting,
     all_of,
@@ -140,6 +140,7 @@ MaxContractsRule = MaxPositionRule
 
 __all__ = [
     "RULES",
+    "RULE_ERRORS",
     "ConcentrationRule",
     "DailyLossRule",
     "DailyRealizedLoss",

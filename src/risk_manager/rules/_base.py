@@ -11,6 +11,9 @@ from risk_manager.domain.events import Event
 from risk_manager.domain.finding import Finding, Gauge, Skipped
 from risk_manager.domain.lockout import LockoutKind, OnLock
 
+RULE_ERRORS = (Exception, SystemExit, GeneratorExit)
+"""What is a rule's own fault when its code raises it, `sys.exit()` included. KeyboardInterrupt is the user's."""
+
 
 class Demand(StrEnum):
     """What a breach asks for, weakest first; the merge takes the strictest of all that apply."""

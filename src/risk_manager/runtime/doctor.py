@@ -20,6 +20,7 @@ from risk_manager.domain.calendar import WARNING_NS
 from risk_manager.domain.zone import DAY_S, SECOND_NS, date_of_day
 from risk_manager.engine import Engine, EngineSettings
 from risk_manager.persistence.inspection import JournalState, inspect_journal
+from risk_manager.rules import RULE_ERRORS
 from risk_manager.runtime.checks import Check, Verdict, ok, problem, skipped, warning
 from risk_manager.runtime.clock import wall_ns
 from risk_manager.runtime.doctor_venue import VENUE_CHECKS, examine_venue
@@ -46,7 +47,7 @@ async def examine(
     except ConfigInvalid as invalid:
         for fault in invalid.faults:
             yield problem("configuration", str(fault), "correct it; `risk-manager rules show NAME` tells the options")
-    except Exception as error:  # noqa: BLE001 - a rule of the trader's own may do anything when it is loaded
+    except RULE_ERRORS as error:  # a rule of the trader's own may do anything when it is loaded
         yield problem("configuration", f"{type(error).__name__}: {error}", "correct the rule, or leave it out")
     if config is None:
         for name in ("rules", "calendar", DIRECTORY, "another guard", "journal", "local port", *VENUE_CHECKS):
@@ -87,7 +88,7 @@ def _rules(config: GuardConfig) -> Iterator[Check]:
         try:
             prepare(calendar, account.rules)
             Engine(EngineSettings("0", config.trading_days, account.rules, account.mode, calendar=calendar))
-        except Exception as error:  # noqa: BLE001 - a rule of the trader's own may do anything
+        except RULE_ERRORS as error:  # a rule of the trader's own may do anything
             yield problem(name, f"{type(error).__name__}: {error}", "correct the rule, or leave it out")
             continue
         if account.rules:

@@ -30,7 +30,7 @@ from risk_manager.ports.journal import Journal, JournalUnavailable
 from risk_manager.ports.latch import Latch, Latched
 from risk_manager.ports.recorder import Recorder
 from risk_manager.ports.venue import Venue
-from risk_manager.rules import Rule
+from risk_manager.rules import RULE_ERRORS, Rule
 from risk_manager.runtime.commits import Commits
 from risk_manager.runtime.coverage import Coverage
 from risk_manager.runtime.enforcements import EnforcementLog, Timing, record_of
@@ -266,7 +266,7 @@ class Guard:
             if self._recorder is not None:
                 self._recorder.take(event)
             decision = self.engine.receive(event)
-        except Exception as error:  # noqa: BLE001  # a bug of ours on one event must not end the guarding
+        except RULE_ERRORS as error:  # rules that cannot begin, or a bug of ours: neither ends the guarding
             self._alarm(error)
             if isinstance(event, SnapshotTaken):
                 self.pulse.is_sound = False

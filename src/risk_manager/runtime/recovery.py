@@ -18,6 +18,7 @@ from risk_manager.domain.scope import ACCOUNT
 from risk_manager.engine import Engine, EngineSettings, alive_ns_of
 from risk_manager.ports.journal import Journal, JournalUnavailable, Recovered
 from risk_manager.ports.latch import Latch, Latched, LatchUnavailable
+from risk_manager.rules import RULE_ERRORS
 from risk_manager.runtime.coverage import Coverage
 from risk_manager.runtime.latching import places_of
 
@@ -62,7 +63,7 @@ async def recovered(
 
     try:
         engine = restored(snapshot)
-    except Exception as error:  # noqa: BLE001  # whatever is wrong with a saved state must not keep the guard from guarding
+    except RULE_ERRORS as error:  # whatever is wrong with a saved state must not keep the guard from guarding
         log.error("saved state not usable, starting from the venue", account=settings.account_id, error=repr(error))
         engine = restored(None)
     return engine, Coverage(known.gaps, alive_ns=alive_ns)

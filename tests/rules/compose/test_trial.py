@@ -42,7 +42,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _said(answer: Any) -> Any:
-    if isinstance(answer, Exception):
+    if isinstance(answer, BaseException):
         raise answer
     return answer
 
@@ -86,6 +86,8 @@ FAILS = "fails before the first event: "
         ({"asked": locking(until=LockUntil.DURATION, duration_ns=0)}, "needs one above 0, not 0"),
         ({"asked": locking(until=LockUntil.DURATION, duration_ns=UNBOUNDED)}, "needs one above 0, not 46116860184"),
         ({"state": ZeroDivisionError()}, FAILS + "ZeroDivisionError"),
+        ({"state": SystemExit(3)}, FAILS + "SystemExit: 3"),
+        ({"due": GeneratorExit()}, FAILS + "GeneratorExit"),
         ({"state": object()}, FAILS + "TypeError: Encoding objects of type object is unsupported"),
         ({"state": 7}, "needs a state that is a frozen msgspec.Struct, or None"),
         ({"due": 1.5}, "needs a deadline in whole nanoseconds or None, not 1.5"),

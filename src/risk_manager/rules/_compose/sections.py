@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from risk_manager.domain.schedule import Schedule
-from risk_manager.rules._base import LockTerms, Rule
+from risk_manager.rules._base import RULE_ERRORS, LockTerms, Rule
 from risk_manager.rules._compose.during import during
 from risk_manager.rules._compose.logic import Action, all_of, any_of, not_
 from risk_manager.rules._compose.shape import core_of, is_layer, kind_of, named
@@ -74,7 +74,7 @@ def build_rules(options: Mapping[str, Section], classes: Classes) -> tuple[Rule,
         rule: Rule | None = None
         try:
             rule = _Reader(classes, options, faults).section(name, options[name])
-        except Exception as error:  # noqa: BLE001  # a rule of the user's own may fail at its own settings
+        except RULE_ERRORS as error:  # a rule of the user's own may fail at its own settings
             faults.append(Fault(name, f"cannot be built: {type(error).__name__}: {error}"))
         if rule is not None and options[name].get("enabled", True) is True:
             rules.append(rule)

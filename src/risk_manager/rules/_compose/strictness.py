@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from risk_manager.domain.lockout import OnLock
-from risk_manager.rules._base import Demand, LockTerms, LockUntil, Rule, remedy_of
+from risk_manager.rules._base import RULE_ERRORS, Demand, LockTerms, LockUntil, Rule, remedy_of
 from risk_manager.rules._compose.during import During, during
 from risk_manager.rules._compose.sections import options_of
 from risk_manager.rules._compose.shape import Layer, class_of, core_of, is_layer, named
@@ -109,7 +109,7 @@ def _replaced(old: Any, stricter: Mapping[str, Any]) -> Any:
     try:
         merged = msgspec.structs.replace(old, **stricter)
         contradictions: tuple[Fault, ...] = getattr(merged, "contradictions", tuple)()
-    except Exception:  # noqa: BLE001  # a rule of the user's own may fail at settings nobody wrote
+    except RULE_ERRORS:  # a rule of the user's own may fail at settings nobody wrote
         return None
     return None if contradictions or trial_faults(merged) else merged
 
@@ -219,7 +219,7 @@ def _is_stricter_remedy(old: Any, new: Any, field: str) -> bool:
     try:
         before = remedy_of(old)
         after = remedy_of(msgspec.structs.replace(old, **{field: getattr(new, field)}))
-    except Exception:  # noqa: BLE001  # a rule of the user's own may fail at settings nobody wrote
+    except RULE_ERRORS:  # a rule of the user's own may fail at settings nobody wrote
         return False
     demands_more = _DEMANDS.index(after.demand) - _DEMANDS.index(before.demand)
     locks_more = after.lock == before.lock or is_stricter_lock(before.lock, after.lock)

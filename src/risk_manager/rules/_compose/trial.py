@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from risk_manager.rules._base import remedy_of
+from risk_manager.rules._base import RULE_ERRORS, remedy_of
 
 
 def trial_faults(rule: Any) -> tuple[str, ...]:
@@ -14,7 +14,7 @@ def trial_faults(rule: Any) -> tuple[str, ...]:
         state = rule.initial_state()
         due_ns = rule.deadline_ns(state)
         msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=type(state))
-    except Exception as error:  # noqa: BLE001  # whatever it raises, it is told
+    except RULE_ERRORS as error:  # whatever it raises, it is told
         return (f"fails before the first event: {type(error).__name__}: {error}",)
     problems = []
     if state is not None and not isinstance(state, msgspec.Struct):

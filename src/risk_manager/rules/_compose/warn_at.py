@@ -14,7 +14,7 @@ from risk_manager.domain.account import AccountView
 from risk_manager.domain.events import Event
 from risk_manager.domain.finding import Gauge, Skipped, Unit, Warning
 from risk_manager.domain.scope import ACCOUNT
-from risk_manager.rules._base import UNBOUNDED, Rule, Slack, slack_of
+from risk_manager.rules._base import RULE_ERRORS, UNBOUNDED, Rule, Slack, slack_of
 from risk_manager.rules._compose.shape import Found, Layer, named, specialised, state_class
 
 MOST_PCT = 99
@@ -62,7 +62,7 @@ class WarnAt(Layer, frozen=True, kw_only=True):
         risen = dict(reached)
         try:
             warnings = tuple(self._risen(self.rule.gauges(inner, account), risen))
-        except Exception as error:  # noqa: BLE001  # a faulty gauge must not cost what the rule itself has found
+        except RULE_ERRORS as error:  # a faulty gauge must not cost what the rule itself has found
             found = (*found, Skipped(self.name, f"its gauges failed: {error!r}"))
             warnings = ()
         if inner is not state.inner or risen != state.reached or state.label != account.day.label:
