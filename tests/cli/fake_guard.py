@@ -45,6 +45,7 @@ ACCOUNT: dict[str, Any] = {
             "set_at": "2026-03-02T14:29:00.000Z",
             "until": "2026-03-02T23:00:00.000Z",
             "remaining_s": 30_660.0,
+            "is_timed": True,
         }
     ],
     "limits": [{"rule": "daily_realized_loss", "label": "day loss", "used": 787.5, "limit": 800.0, "unit": "usd"}],
@@ -78,7 +79,14 @@ DECISIONS = [
                 "evidence": [["realized", "-806.56"]],
             }
         ],
-        "lockouts_set": [{"scope": {}, "rule": "daily_realized_loss", "until_ns": 1_772_492_400_000_000_000}],
+        "lockouts_set": [
+            {
+                "scope": {},
+                "rule": "daily_realized_loss",
+                "set_ns": 1_772_461_740_000_000_000,
+                "until_ns": 1_772_492_400_000_000_000,
+            }
+        ],
         "actions": [{"type": "close_position", "contract_id": "CON.F.US.MNQ.H26"}],
     }
 ]
@@ -99,7 +107,7 @@ EXPLANATION: dict[str, Any] = {
     "unit": "usd",
     "evidence": [["realized", "-806.56"]],
     "demanded": "flat",
-    "lockouts": [{"scope": "account", "until": "2026-03-02T23:00:00.000Z"}],
+    "lockouts": [{"scope": "account", "until": "2026-03-02T23:00:00.000Z", "is_timed": True}],
     "decided_us": 310.0,
     "durable_us": 540.0,
     "flat_ms": 92.0,

@@ -6,8 +6,11 @@ import msgspec
 import pytest
 
 from risk_manager.cli.decision_text import decision_lines
+from risk_manager.domain.events import PositionUpdated
+from risk_manager.domain.position import Position
+from risk_manager.engine import Engine, EngineSettings
 from risk_manager.rules import build_rules
-from risk_manager.testing.events import ES
+from risk_manager.testing.events import DAYS, ES, START_NS
 from risk_manager.testing.guarded import Guarded
 from tests.engine.resting import Resting
 
@@ -54,4 +57,22 @@ def test_a_lock_that_takes_the_place_of_another_has_the_last_word() -> None:
     assert [line for line in lines(guarded) if "LOCKED" in line] == [
         "UNLOCKED ES of symbol_blocks: rule removed",
         "LOCKED ES by symbol_blocks until 2025-01-15 23:00:00 UTC",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lockout", "until"),
+    [
+        ("until_reset", "the end of the trading day, the venue's time not known yet"),
+        ("90m", "1:30:00 after the venue first tells the time"),
+    ],
+)
+def test_the_end_of_a_lock_from_before_the_venue_told_the_time_is_not_in_1970(lockout: str, until: str) -> None:
+    """A position is told without a time of its own."""
+    rules = build_rules({"max_contracts": {"limit": 3, "action": "flatten", "lockout": lockout}})
+    engine = Engine(EngineSettings("1001", DAYS, rules))
+    position = PositionUpdated("1001", Position(ES.id, 4, 0, "41", 0), 0, START_NS)
+    first = msgspec.to_builtins(engine.receive(position))
+    assert [line for line in decision_lines(first) if "LOCKED" in line] == [
+        f"2025-01-13 #1     LOCKED   account by max_contracts until {until}"
     ]

@@ -152,6 +152,17 @@ def test_tells_no_end_of_a_lockout_from_before_the_venue_told_the_time(tmp_path:
     scene.decisions = [*before, msgspec.structs.replace(opening, lockouts_set=(untimed,))]
     found = scene.told(tmp_path)
     assert [(lock.scope, lock.until) for lock in found.lockouts] == [("account", None)]
+    assert "Locked out: the account, until an end the venue's time has yet to tell." in lines(found)
+
+
+def test_a_breach_from_before_the_venue_told_the_time_has_the_local_one(tmp_path: Path) -> None:
+    scene = Scene()
+    scene.broken()
+    *before, opening = scene.decisions
+    (intent,) = opening.intents
+    untimed = msgspec.structs.replace(intent, at_ns=0, opened_ns=1_736_942_400_250_000_000)
+    scene.decisions = [*before, msgspec.structs.replace(opening, intents=(untimed,))]
+    assert scene.told(tmp_path).breach_time == "2025-01-15T12:00:00.250Z"
 
 
 def test_tells_one_that_is_under_way(tmp_path: Path) -> None:

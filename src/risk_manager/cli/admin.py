@@ -62,13 +62,16 @@ def _lockouts(url: str) -> list[str]:
     import urllib.error
     import urllib.request
 
+    from risk_manager.cli.decision_text import end_untold
+
     try:
         with urllib.request.urlopen(f"{url}/api/status", timeout=5) as response:  # noqa: S310  # root names the address
             accounts = json.loads(response.read())["accounts"]
         return [
-            f"{account['name']} is locked by {lockout['rule']} until {lockout['until'] or 'its condition ends'}"
+            f"{account['name']} is locked by {lockout['rule']} until {until}"
             for account in accounts
             for lockout in account["lockouts"]
+            for until in (lockout["until"] or end_untold(is_timed=lockout["is_timed"]),)
         ]
     except (http.client.HTTPException, urllib.error.HTTPError, ValueError, KeyError, TypeError):
         return [f"what answers at {url} does not speak like a guard; end it first"]

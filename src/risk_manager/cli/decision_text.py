@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 MICROS_PER_USD = 1_000_000
+NS_PER_S = 1_000_000_000
 _VERBS = {
     "cancel_order": "cancel order",
     "close_position": "close position",
@@ -12,6 +13,7 @@ _VERBS = {
     "place_target": "place target",
     "modify_order": "move order",
 }
+_DAY_END_UNTOLD = "the end of the trading day, the venue's time not known yet"
 
 
 def decision_lines(decision: dict[str, Any]) -> Iterator[str]:
@@ -22,7 +24,7 @@ def decision_lines(decision: dict[str, Any]) -> Iterator[str]:
     for release in decision.get("lockouts_released", ()):
         yield f"{head} UNLOCKED {_scope(release['scope'])} of {release['rule']}: {release['reason']}"
     for lockout in decision.get("lockouts_set", ()):
-        yield f"{head} LOCKED   {_scope(lockout['scope'])} by {lockout['rule']} until {_instant(lockout['until_ns'])}"
+        yield f"{head} LOCKED   {_scope(lockout['scope'])} by {lockout['rule']} until {_end(lockout)}"
     for action in decision.get("actions", ()):
         if action["type"] in _VERBS:
             yield f"{head} SEND     {_action(action)}"
@@ -81,9 +83,25 @@ def short(contract_id: str) -> str:
     return ".".join(contract_id.split(".")[-2:])
 
 
-def _instant(at_ns: int | None) -> str:
-    if at_ns is None:
-        return "its condition ends"
+def end_untold(*, is_timed: bool) -> str:
+    """Until when a lockout lasts of which no instant is told."""
+    return "an end the venue's time has yet to tell" if is_timed else "its condition ends"
+
+
+def _end(lockout: dict[str, Any]) -> str:
+    until_ns = lockout["until_ns"]
+    if until_ns is None:
+        return end_untold(is_timed=False)
+    if not lockout["set_ns"]:
+        # Set before the venue had told the time: what stands there is no instant, see `domain.lockout`.
+        return f"{clock(until_ns / NS_PER_S)} after the venue first tells the time" if until_ns else _DAY_END_UNTOLD
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(at_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return datetime.fromtimestamp(until_ns // NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def clock(seconds: float) -> str:
+    """`1:05:09`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

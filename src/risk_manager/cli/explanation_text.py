@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from risk_manager.cli.decision_text import short
+from risk_manager.cli.decision_text import end_untold, short
 
 _CAUSES = {
     "quote_updated": "a quote",
@@ -73,7 +73,7 @@ def _where(scope: str) -> str:
 def _decided(found: dict[str, Any]) -> Iterator[str]:
     yield f"Demanded: {_DEMANDS.get(found['demanded'], found['demanded'])}, on {_where(found['scope'])}."
     for lock in found["lockouts"]:
-        until = "its condition ends" if lock["until"] is None else _clock(lock["until"], day=True)
+        until = end_untold(is_timed=lock["is_timed"]) if lock["until"] is None else _clock(lock["until"], day=True)
         yield f"Locked out: {_where(lock['scope'])}, until {until}."
     if found["decided_us"] is not None:
         decided, durable = found["decided_us"] / 1000, found["durable_us"] / 1000

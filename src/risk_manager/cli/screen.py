@@ -7,6 +7,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from risk_manager.cli.decision_text import clock, end_untold
+
 STATE_STYLES = {
     "armed": "bold green",
     "starting": "bold yellow",
@@ -61,7 +63,7 @@ def _coverage(coverage: dict[str, Any]) -> list[Text]:
     missed = [(coverage[f"{cover}_s"], cover) for cover in ("blind", "degraded") if coverage[f"{cover}_s"] >= 1]
     if not missed:
         return []
-    told = ", ".join(f"{cover} {_clock(seconds)}" for seconds, cover in missed)
+    told = ", ".join(f"{cover} {clock(seconds)}" for seconds, cover in missed)
     last = coverage["gaps"][-1]
     return [Text(f"coverage today: {told}; last {last['began'][11:19]} UTC: {last['cause']}", style="dim")]
 
@@ -151,16 +153,10 @@ def _positions(positions: list[dict[str, Any]]) -> Table:
 
 def _lockout(lockout: dict[str, Any]) -> Text:
     left = lockout["remaining_s"]
-    until = "until its condition ends" if left is None else f"for another {_clock(left)}"
+    until = f"until {end_untold(is_timed=lockout['is_timed'])}" if left is None else f"for another {clock(left)}"
     return Text(f"LOCKED {lockout['scope']} {until}: {lockout['reason']} ({lockout['rule']})", style="bold red")
 
 
 def _waiting(change: dict[str, Any]) -> Text:
     what = f"{change['rule']}.{change['option']}" if change["option"] else change["rule"]
     return Text(f"waits for the next trading day: {what}, now {change['now']}, then {change['then']}", style="cyan")
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -52,7 +52,7 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
     """One enforcement in numbers.
 
     Attributes:
-        breach_ns, breach_time: venue time of the breach, the latter in ISO 8601.
+        breach_ns, breach_time: when the breach was, see `breach_ns`; the latter in ISO 8601.
         detection_us: from the event's arrival to the decision.
         lock_commit_us: from the decision until it and its lockout were durable.
         time_to_flat_ms: from the arrival to the account first looking as demanded; None while it did not.
@@ -172,8 +172,8 @@ def _begun(intent: Intent, decision: Decision, timing: Timing, account: AccountS
         rule=intent.rule,
         code=intent.code,
         scope=_named(intent.scope, account),
-        breach_ns=intent.at_ns,
-        breach_time=iso(intent.at_ns),
+        breach_ns=breach_ns(intent),
+        breach_time=iso(breach_ns(intent)),
         detection_us=timing.detection_ns / 1_000,
         lock_commit_us=timing.commit_ns / 1_000,
         time_to_flat_ms=None,
@@ -189,6 +189,11 @@ def _begun(intent: Intent, decision: Decision, timing: Timing, account: AccountS
         has_lockout=lockout is not None,
         evidence=intent.evidence,
     )
+
+
+def breach_ns(intent: Intent) -> int:
+    """Venue time of an intent's breach; local time where the venue had not told the time yet."""
+    return intent.at_ns or intent.opened_ns
 
 
 def call_of(action: Action) -> Call:

@@ -9,7 +9,7 @@ from risk_manager.domain.decision import Decision
 from risk_manager.domain.lockout import Lockout
 from risk_manager.ports.journal import Story
 from risk_manager.runtime.amounts import amount, unit_name
-from risk_manager.runtime.enforcements import Call, Enforcement, call_of
+from risk_manager.runtime.enforcements import Call, Enforcement, breach_ns, call_of
 from risk_manager.runtime.instants import iso, ms_between
 
 
@@ -18,10 +18,12 @@ class Lock(msgspec.Struct, frozen=True):
 
     Attributes:
         until: ISO 8601; None ends with its condition, or was set before the venue had told the time.
+        is_timed: it has an end besides its condition.
     """
 
     scope: str
     until: str | None
+    is_timed: bool
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +32,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: `open`, `verified` (the venue's snapshots prove it), `observed` (only recorded) or `dropped` (left undone
             when the account was put into mode `observe`).
-        cause: what the event that showed the breach was.   breach_time: by the venue's clock, ISO 8601.
+        cause: what the event that showed the breach was.
+        breach_time: by the venue's clock, ISO 8601; by the local one before the venue had told the time.
         measured, limit, worst, overshoot: USD for money limits; overshoot is how far past the limit it got before it
             ended, >= 0; None if not recorded.
         evidence: what was known, as (name, value).   demanded: the goal's tag.
@@ -83,7 +86,7 @@ def explain(story: Story, intent_id: str) -> Explanation:
         scope=record.scope if record is not None else str(first.scope),
         state=last.state.value,
         cause=_cause(story.decisions[0]),
-        breach_time=iso(first.at_ns),
+        breach_time=iso(breach_ns(first)),
         measured=amount(first.measured, first.unit),
         limit=amount(first.limit, first.unit),
         worst=amount(last.worst, first.unit),
@@ -113,4 +116,5 @@ def _cause(decision: Decision) -> str:
 
 
 def _lock(lockout: Lockout) -> Lock:
-    return Lock(str(lockout.scope), iso(lockout.end_ns) if lockout.end_ns is not None else None)
+    until = iso(lockout.end_ns) if lockout.end_ns is not None else None
+    return Lock(str(lockout.scope), until, lockout.until_ns is not None)

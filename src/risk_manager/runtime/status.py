@@ -46,7 +46,7 @@ class OrderStatusLine(msgspec.Struct, frozen=True):
 class LockoutStatus(msgspec.Struct, frozen=True):
     """`until` is None for a lockout that only its condition ends; `remaining_s` is counted by the venue's clock.
 
-    Until the venue has told the time neither is known, nor is `set_at`.
+    Until the venue has told the time neither is known, nor is `set_at`; `is_timed` says whether it will tell an end.
     """
 
     scope: str
@@ -57,6 +57,7 @@ class LockoutStatus(msgspec.Struct, frozen=True):
     set_at: str | None
     until: str | None
     remaining_s: float | None
+    is_timed: bool
 
 
 class LimitStatus(msgspec.Struct, frozen=True):
@@ -244,6 +245,7 @@ def _lockout(lockout: Lockout, venue_ns: int) -> LockoutStatus:
         set_at=iso(lockout.set_ns) if lockout.set_ns else None,
         until=iso(end_ns) if end_ns is not None else None,
         remaining_s=max(0.0, (end_ns - venue_ns) / NS_PER_S) if end_ns is not None else None,
+        is_timed=lockout.until_ns is not None,
     )
 
 
