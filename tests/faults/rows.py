@@ -488,6 +488,44 @@ async def halted() -> float:
         return await trial.flat()
 
 
+@row(28, "all markets pause for three seconds, as prices have moved too fast", within_s=2.0)
+async def paused() -> float:
+    async with on_trial() as trial:
+        trial.breaks()
+        trial.throws("pause all by 3s")
+        await asyncio.sleep(2.9)
+        assert trial.net == 5
+        await asyncio.sleep(0.1)
+        trial.counts()
+        return await trial.flat()
+
+
+@row(28, "the week ends: for three seconds no order is taken and no close", within_s=2.0)
+async def last_minutes() -> float:
+    async with on_trial() as trial:
+        trial.rests(Side.BUY, 5, limit_ticks=trial.bid_ticks - 3)
+        trial.throws("stop taking orders for 3s")
+        trial.moves(-5)
+        await asyncio.sleep(2.9)
+        assert trial.net == 5
+        await asyncio.sleep(0.1)
+        trial.counts()
+        return await trial.flat()
+
+
+thrown(0, "every order fills in parts", "fill in parts")
+
+
+@row(0, "the venue locks the account out and liquidates it while the guard closes", within_s=1.0)
+async def locked_out() -> float:
+    async with on_trial() as trial:
+        trial.breaks()
+        trial.throws("lock out 1")
+        took_s = await trial.flat()
+        await trial.until(lambda: not trial.guard.engine.enforcer.open_intents, "the close is proven")
+        return took_s
+
+
 @row(7, "a stop of the trader's rests on after the close", within_s=2.0)
 async def orphan() -> float:
     async with on_trial() as trial:

@@ -69,6 +69,12 @@ def test_takes_a_script_without_faults(text: str) -> None:
         ("poison rest with nan in size", Sentence("poison", ("rest", "nan", "size"))),
         ("refuse logins with unknown_error of Pat", Sentence("refuse logins with", ("unknown_error", "Pat"))),
         ("block account 50KTC-V2-1-2", Sentence("block account", ("50KTC-V2-1-2",))),
+        ("lock out 1 for 1h", Sentence("lock out", ("1", None), for_ms=3_600_000)),
+        ("stop out 1 at Maximum with 10", Sentence("stop out", ("1", "maximum", "10"))),
+        ("limit daily loss of 1 to 1000", Sentence("limit", ("daily", "1", 1000))),
+        ("void fill LAST of 1", Sentence("void fill", ("last", "1"))),
+        ("end session", Sentence("end session")),
+        ("end user_hub", Sentence("end", ("user_hub",))),
     ],
 )
 def test_reads_a_sentence(text: str, sentence: Sentence) -> None:
@@ -100,6 +106,9 @@ def test_reads_a_sentence(text: str, sentence: Sentence) -> None:
         ("lose answer of user_hub", "'user_hub' is not rest or one of Auth/loginKey, "),
         ("garble Order/place with soup", "'soup' is not html, nothing, half"),
         ("revoke tokens of p:t", "'p:t' is not the name of a user"),
+        ("lock out 1 with 3", "'3' is not the error code of Order/place: 2 (rejected), 4 (violation) or 10"),
+        ("void fill 0 of 1", "'0' is not last, or a fill's number in order of its account's fills, or its id"),
+        ("limit daily loss of 1 to 0", "'0' is not whole dollars from 1 to 1000000"),
     ],
 )
 def test_says_what_is_wrong_with_a_sentence_and_what_it_knows(text: str, problem: str) -> None:
@@ -214,6 +223,10 @@ WORDS: dict[str, st.SearchStrategy[Any]] = {
     "contract": st.sampled_from(["ES", "CON.F.US.EP.Z26", "6E"]),
     "delivery": st.sampled_from(["ES", "ESZ6"]),
     "account": st.sampled_from(["1", "20000001", "PRAC-V2-1-1"]),
+    "fill": st.sampled_from(["last", "1", "3004000001"]),
+    "refusal": st.sampled_from(["2", "4", "10"]),
+    "loss limit": st.sampled_from(["daily", "maximum"]),
+    "dollars": st.integers(1, 1_000_000),
     "mode": st.sampled_from(["position", "oco"]),
     "on or off": st.sampled_from(["on", "off"]),
 }

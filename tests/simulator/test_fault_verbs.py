@@ -19,6 +19,7 @@ from tests.simulator.server.test_hubs import silence
 
 SEARCH = {"onlyActiveAccounts": True}
 NEXT_ID = "CON.F.US.MNQ.Z26"
+UNAVAILABLE = "not in an active trading status"
 SETTINGS = SimSettings(account_echoes_s=(), ping_s=0.02)
 
 
@@ -361,6 +362,25 @@ async def defers_fills(scene: Scene) -> None:
     assert scene.net() == 2
 
 
+@verb("fill in parts")
+async def fills_in_parts(scene: Scene) -> None:
+    user = await scene.hub("user", ("SubscribeOrders", scene.gateway.pat), ("SubscribeTrades", scene.gateway.pat))
+    scene.throw("fill in parts")
+    await scene.place(size=40)
+    assert (await user.next())["arguments"][0]["data"]["status"] == 6
+    fill, order = (record["arguments"][0]["data"] for record in await user.take(2))
+    assert (order["status"], order["fillVolume"], fill["size"]) == (1, scene.net(), scene.net())
+    assert 0 < scene.net() < 40
+    while scene.net() < 40:
+        scene.gateway.quote()
+    fills = (await scene.post("Trade/search"))["trades"]
+    assert len(fills) > 2
+    assert {each["orderId"] for each in fills} == {order["id"]}
+    scene.over()
+    await scene.place(size=40)
+    assert scene.net() == 80
+
+
 @verb("age reads by")
 async def ages_reads(scene: Scene) -> None:
     await scene.place()
@@ -579,6 +599,59 @@ async def halts(scene: Scene) -> None:
     assert "not in an active trading status" in reply["errorMessage"]
     scene.over()
     assert (await scene.place())["success"]
+    scene.throw("halt all")
+    with_yen = {"contractId": "CON.F.US.JY6.U26", "type": 1, "limitPrice": 0.0063}
+    assert [(await scene.place(**each))["success"] for each in ({}, with_yen)] == [False, False]
+    scene.over()
+    assert [(await scene.place(**each))["success"] for each in ({}, with_yen)] == [True, True]
+
+
+@verb("pause")
+async def pauses(scene: Scene) -> None:
+    scene.throw("pause all by 5s")
+    scene.throw("pause MNQ by 1s")
+    scene.throw("halt MNQ")
+    scene.over()
+    assert UNAVAILABLE in (await scene.place())["errorMessage"]
+    scene.gateway.quote(later_ns=4_999_000_000)
+    assert UNAVAILABLE in (await scene.place())["errorMessage"]
+    scene.gateway.quote(later_ns=1_000_000)
+    assert (await scene.place())["success"]
+    scene.throw("halt MNQ")
+    scene.throw("pause MNQ by 1s")
+    scene.gateway.quote(later_ns=2_000_000_000)
+    assert not (await scene.place())["success"]
+    scene.over()
+    assert (await scene.place())["success"]
+
+
+@verb("stop taking orders")
+async def stops_taking_orders(scene: Scene) -> None:
+    await scene.place(type=1, limitPrice=19_999)
+    scene.throw("stop taking orders")
+    assert UNAVAILABLE in (await scene.place())["errorMessage"]
+    scene.gateway.quote(79_990)
+    assert scene.net() == 1
+    reply = await scene.post("Position/closeContract", contractId=MNQ_ID)
+    assert (reply["success"], reply["errorCode"]) == (False, 5)
+    scene.over()
+    assert (await scene.post("Position/closeContract", contractId=MNQ_ID))["success"]
+    assert scene.net() == 0
+
+
+@verb("end session")
+async def ends_sessions(scene: Scene) -> None:
+    await scene.place(type=1, limitPrice=19_999)
+    scene.throw("end session")
+    scene.throw("stop taking orders")
+    assert UNAVAILABLE in (await scene.place())["errorMessage"]
+    scene.gateway.quote(79_990)
+    assert scene.net() == 0
+    assert len((await scene.post("Order/searchOpen"))["orders"]) == 1
+    scene.over()
+    scene.gateway.quote(79_990)
+    assert scene.net() == 1
+    assert (await scene.place())["success"]
 
 
 @verb("roll")
@@ -618,6 +691,113 @@ async def blocks_accounts(scene: Scene) -> None:
     assert (await scene.place(accountId=scene.gateway.pat_second))["success"]
     scene.over()
     assert (await scene.place())["success"]
+
+
+async def can_trade(scene: Scene) -> bool:
+    (account, _) = (await scene.post("Account/search", **SEARCH))["accounts"]
+    may: bool = account["canTrade"]
+    return may
+
+
+async def seen_empty(scene: Scene, sentence: str) -> list[str]:
+    """What the hub tells of an account with a position and a resting order when a sentence empties it."""
+    await scene.place(size=2)
+    await scene.place(type=1, limitPrice=19_000)
+    topics = (("Subscribe" + name, scene.gateway.pat) for name in ("Orders", "Trades", "Positions"))
+    user = await scene.hub("user", ("SubscribeAccounts",), *topics)
+    scene.throw(sentence)
+    told = []
+    for record in await user.take(7 if sentence.startswith("liquidate") else 8):
+        data = record["arguments"][0]["data"]
+        shown = {"Order": "status", "Trade": "size", "Position": "size", "Account": "canTrade"}
+        name = record["target"].removeprefix("GatewayUser")
+        told.append(f"{name} {data[shown[name]]}")
+    assert scene.net() == 0
+    assert (await scene.post("Order/searchOpen"))["orders"] == []
+    return told
+
+
+EMPTIED = ["Order 3", "Order 6", "Trade 2", "Trade 2", "Order 2", "Position 0", "Account True"]
+
+
+@verb("lock out")
+async def locks_accounts_out(scene: Scene) -> None:
+    assert await seen_empty(scene, "lock out 1") == [*EMPTIED, "Account False"]
+    text = "Your account is locked out: Personal. Please wait until your lockout expires."
+    reply = await scene.place()
+    assert (reply["errorCode"], reply["errorMessage"]) == (4, text)
+    for code in (10, 2):
+        scene.throw(f"lock out 1 with {code}")
+        reply = await scene.place()
+        assert (reply["errorCode"], reply["errorMessage"]) == (code, text)
+    scene.throw("block account 1 for 20ms")
+    await asyncio.sleep(0.05)
+    assert not await can_trade(scene), "the lock-out lasts longer than the block"
+    scene.over()
+    assert (await scene.place())["success"]
+
+
+@verb("liquidate")
+async def liquidates(scene: Scene) -> None:
+    assert await seen_empty(scene, "liquidate PRAC-V2-1-1") == EMPTIED
+    assert (await scene.place())["success"]
+
+
+@verb("stop out")
+async def stops_accounts_out(scene: Scene) -> None:
+    assert await seen_empty(scene, "stop out 1 at daily") == [*EMPTIED, "Account False"]
+    reply = await scene.place()
+    assert (reply["errorCode"], "locked out: DailyLossLimit" in reply["errorMessage"]) == (4, True)
+    # It is 15:49 in Chicago.
+    scene.gateway.quote(later_ns=70 * 60 * 1_000_000_000)
+    assert not await can_trade(scene)
+    scene.gateway.quote(later_ns=60 * 1_000_000_000)
+    assert await can_trade(scene)
+    await scene.place()
+    scene.throw("stop out 1 at maximum with 10")
+    scene.gateway.quote(later_ns=86_400 * 1_000_000_000)
+    reply = await scene.place()
+    assert (scene.net(), reply["errorCode"], reply["errorMessage"]) == (0, 10, None)
+
+
+@verb("limit")
+async def limits_losses(scene: Scene) -> None:
+    scene.throw("limit maximum loss of 1 to 100")
+    scene.throw("limit daily loss of 1 to 9")
+    scene.throw("limit daily loss of 1 to 10 for 20ms")
+    # A dollar a tick from 80,001, and 2.48 of costs at the end: 9.24 down at 79,993, 10.24 at 79,992.
+    await scene.place(size=2)
+    scene.gateway.quote(79_993)
+    assert scene.net() == 2
+    await asyncio.sleep(0.05)
+    scene.gateway.quote(79_993)
+    assert (scene.net(), (await scene.place())["errorCode"]) == (0, 4)
+    scene.exchange.set_can_trade(scene.gateway.pat, True, scene.exchange.now_ns)
+    scene.over()
+    await scene.place(size=40)
+    scene.gateway.quote(70_000)
+    assert (scene.net(), await can_trade(scene)) == (40, True)
+
+
+@verb("void fill")
+async def voids_fills(scene: Scene) -> None:
+    await scene.place()
+    await scene.place(size=2)
+    user = await scene.hub("user", ("SubscribeTrades", scene.gateway.pat), ("SubscribePositions", scene.gateway.pat))
+    scene.throw("void fill last of 1")
+    fill, position = (record["arguments"][0] for record in await user.take(2))
+    assert (fill["action"], fill["data"]["voided"], fill["data"]["size"]) == (1, True, 2)
+    assert position["data"]["size"] == 1
+    assert [each["voided"] for each in (await scene.post("Trade/search"))["trades"]] == [True, False]
+    scene.throw(f"void fill {scene.exchange.fills(scene.gateway.pat)[1].id} of 1")
+    assert scene.net() == 1
+    scene.throw("void fill 1 of PRAC-V2-1-1")
+    assert await scene.positions() == []
+    (account, _) = (await scene.post("Account/search", **SEARCH))["accounts"]
+    assert account["balance"] == 50_000
+    for nothing in ("last", "3", "77777"):
+        with pytest.raises(Unknown, match=f"account 20000001 has no fill {nothing}"):
+            scene.throw(f"void fill {nothing} of 1")
 
 
 @verb("hide account")

@@ -3,9 +3,12 @@
 import pytest
 
 from risk_manager.domain.order import OrderStatus, OrderType, Side
+from risk_manager.simulator.catalog import listed
+from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.loss_limits import Breach, LossLimits, LossWatch
+from risk_manager.simulator.manners import Manners
 from risk_manager.simulator.records import PlaceOrder, RefusalCode, Refused
-from tests.simulator.exchange_scene import MNQ, USD, Scene
+from tests.simulator.exchange_scene import BALANCE, MNQ, USD, Scene
 
 DAY_NS = 86_400 * 1_000_000_000
 BUY = PlaceOrder(MNQ, OrderType.MARKET, Side.BUY, 1)
@@ -110,3 +113,43 @@ def test_liquidates_an_account_too_that_is_locked_out_already_but_once_only() ->
     scene.quote(989, 990)
     assert scene.story() == ["account"]
     assert isinstance(scene.exchange.place(scene.account, BUY, scene.at_ns()), Refused)
+
+
+def test_measures_changed_limits_from_where_it_began() -> None:
+    scene = Scene()
+    scene.exchange.limit_losses(scene.account, LossLimits(maximum_loss_micros=USD), scene.at_ns())
+    scene.exchange.limit_losses(scene.account, LossLimits(maximum_loss_micros=9 * USD), scene.at_ns())
+    assert scene.exchange.loss_limits(scene.account) == LossLimits(maximum_loss_micros=9 * USD)
+    # Half a dollar a tick from 1001, and 0.61 of costs: 8.61 down at 985, 9.11 at 984.
+    scene.buy(1)
+    scene.exchange.limit_losses(scene.account, LossLimits(9 * USD, 50 * USD), scene.at_ns())
+    scene.quote(985, 986)
+    assert scene.net == 1
+    scene.quote(984, 985)
+    assert scene.net == 0
+
+
+def test_watches_no_more_without_limits() -> None:
+    scene = Scene()
+    scene.exchange.limit_losses(scene.account, LossLimits(USD, USD), scene.at_ns())
+    scene.exchange.limit_losses(scene.account, LossLimits(), scene.at_ns())
+    scene.buy(2)
+    scene.quote(100, 101)
+    assert (scene.net, scene.exchange.loss_limits(scene.account)) == (2, LossLimits())
+
+
+@pytest.mark.parametrize(
+    ("code", "refused"),
+    [
+        (None, Refused(RefusalCode.ACCOUNT_REJECTED)),
+        (RefusalCode.VIOLATION, Refused(RefusalCode.VIOLATION, None, 3_423_000_001)),
+    ],
+)
+def test_refuses_what_is_placed_on_a_stopped_account_as_its_manners_or_the_caller_say(
+    code: RefusalCode | None, refused: Refused
+) -> None:
+    exchange = Exchange([listed("MNQ", "U26")], manners=Manners(stop_out_code=RefusalCode.ACCOUNT_REJECTED))
+    account = exchange.open_account(user="trader", name="A", balance_micros=BALANCE)
+    exchange.quote(MNQ, 1000, 1001, 1)
+    exchange.stop_out(account, Breach.MAXIMUM, 2, code=code)
+    assert exchange.place(account, BUY, 3) == refused

@@ -9,7 +9,7 @@ from risk_manager.simulator import messages
 from risk_manager.simulator.catalog import listed
 from risk_manager.simulator.emissions import AccountChanged, Emission
 from risk_manager.simulator.exchange import Exchange
-from risk_manager.simulator.hours import TradingHours
+from risk_manager.simulator.hours import Phase, TradingHours
 from risk_manager.simulator.manners import Manners
 from risk_manager.simulator.records import PlaceOrder, RefusalCode, Refused
 from tests.simulator.exchange_scene import BALANCE, MNQ, Scene
@@ -121,6 +121,41 @@ def test_a_pause_does_not_end_a_halt_ordered_after_it() -> None:
     scene.exchange.set_halted(MNQ, True, start_ns)
     refused = scene.exchange.place(scene.account, BUY, start_ns + 2 * SECOND_NS)
     assert text_of(refused) == (RefusalCode.REJECTED, UNAVAILABLE)
+
+
+def test_a_pause_lasts_as_long_as_the_longest_of_several_and_a_halt_besides() -> None:
+    scene = Scene()
+    start_ns = scene.at_ns()
+    for seconds in (2, 3, 1):
+        scene.exchange.pause(MNQ, start_ns, start_ns + seconds * SECOND_NS)
+    scene.exchange.set_halted(MNQ, True, start_ns)
+    scene.exchange.set_halted(MNQ, False, start_ns + SECOND_NS)
+    assert isinstance(scene.exchange.place(scene.account, BUY, start_ns + 3 * SECOND_NS - 1), Refused)
+    assert isinstance(scene.exchange.place(scene.account, BUY, start_ns + 3 * SECOND_NS), int)
+
+
+def test_stops_taking_orders_early_and_then_ends_the_session() -> None:
+    week = Week(Manners(orders_expire=True))
+    entries = [PlaceOrder(MNQ, OrderType.LIMIT, Side.BUY, 1, limit_ticks=ticks) for ticks in (995, 900)]
+    for entry in entries:
+        week.exchange.place(week.account, entry, ns("2026-08-21T20:51:00"))
+    week.exchange.curb_session(Phase.LAST_MINUTES, True, ns("2026-08-21T20:52:00"))
+    assert text_of(week.buy("2026-08-21T20:52:00")) == (RefusalCode.REJECTED, UNAVAILABLE)
+    week.exchange.quote(MNQ, 994, 995, ns("2026-08-21T20:52:01"))
+    week.exchange.curb_session(Phase.CLOSED, True, ns("2026-08-21T20:52:02"))
+    week.exchange.curb_session(Phase.LAST_MINUTES, False, ns("2026-08-21T20:52:03"))
+    week.exchange.quote(MNQ, 899, 900, ns("2026-08-21T20:52:04"))
+    assert [order.status for order in week.exchange.orders(week.account)[::2]] == [
+        OrderStatus.FILLED,
+        OrderStatus.REJECTED,
+    ]
+    assert week.exchange.orders(week.account)[1].status is OrderStatus.EXPIRED
+    week.exchange.curb_session(Phase.CLOSED, False, ns("2026-08-21T20:52:05"))
+    assert isinstance(week.buy("2026-08-21T20:52:06"), int)
+    # The hours go on meanwhile.
+    week.exchange.curb_session(Phase.CLOSED, True, ns("2026-08-21T20:54:00"))
+    week.exchange.curb_session(Phase.CLOSED, False, ns("2026-08-22T12:00:00"))
+    assert isinstance(week.buy("2026-08-22T12:00:01"), Refused)
 
 
 def test_a_lockout_ends_by_itself_and_says_so() -> None:

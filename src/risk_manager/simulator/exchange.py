@@ -18,7 +18,7 @@ from risk_manager.simulator.agenda import Agenda
 from risk_manager.simulator.book import Book
 from risk_manager.simulator.emissions import AccountChanged, Emission, PrintHappened
 from risk_manager.simulator.gate import Gate
-from risk_manager.simulator.hours import TradingHours, next_day_ns
+from risk_manager.simulator.hours import Phase, TradingHours, next_day_ns
 from risk_manager.simulator.ledger import Ledger
 from risk_manager.simulator.loss_limits import Breach, LossLimits, Surveillance
 from risk_manager.simulator.manners import Manners
@@ -70,6 +70,7 @@ class Exchange(ExchangeView):
         super().__init__(contracts)
         self.now_ns = 0
         self.fill_delay_ns = 0
+        self._partial_fills = partial_fills
         self._agenda = Agenda()
         self._manners = manners or Manners()
         self._lockouts: dict[int, int] = {}
@@ -77,12 +78,13 @@ class Exchange(ExchangeView):
         self._matcher = Matcher(
             self._accounts,
             self._emit,
-            random.Random(seed) if partial_fills else None,
+            random.Random(seed),
+            fills_in_parts=partial_fills,
             flat_cancels_children=self._manners.flat_cancels_children,
         )
         self._status = TradingStatus(self._books, self._agenda, self._matcher.match, self._end_session, hours)
         self._gate = Gate(self._status, self._manners)
-        self._surveillance = Surveillance(self._accounts, self._books, self._agenda, self._stop_out)
+        self._surveillance = Surveillance(self._accounts, self._books, self._agenda, self._stop_at_limit)
         self._account_ids = itertools.count(FIRST_ACCOUNT_ID)
         self._position_ids = itertools.count(FIRST_POSITION_ID)
         self._fill_ids = itertools.count(FIRST_FILL_ID)
@@ -147,15 +149,41 @@ class Exchange(ExchangeView):
         )
         self._change_account(account, record, at_ns)
 
-    def lock_out(self, account_id: int, at_ns: int, until_ns: int, *, reason: str = "Personal") -> None:
+    def lock_out(
+        self,
+        account_id: int,
+        at_ns: int,
+        until_ns: int,
+        *,
+        reason: str = "Personal",
+        code: RefusalCode = RefusalCode.VIOLATION,
+    ) -> None:
         """Block an account until an instant, as the lock-out in the venue's own settings does; exits stay possible."""
-        self.set_can_trade(account_id, False, at_ns, reason=reason)
+        self.set_can_trade(account_id, False, at_ns, reason=reason, code=code)
         self._lockouts[account_id] = until_ns
         self._agenda.add(until_ns, lambda now_ns: self._end_lockout(account_id, until_ns, now_ns))
 
     def limit_losses(self, account_id: int, limits: LossLimits, at_ns: int) -> None:
-        """Have the venue liquidate and block an account once it has lost so much, from now on."""
+        """Have the venue stop an account out once it has lost so much, from now on; no limit at all ends that."""
         self._surveillance.watch(account_id, limits, self._advance(at_ns))
+
+    def loss_limits(self, account_id: int) -> LossLimits:
+        """The limits an account is held to."""
+        return self._surveillance.limits(account_id)
+
+    def stop_out(self, account_id: int, breach: Breach, at_ns: int, *, code: RefusalCode | None = None) -> None:
+        """Liquidate and block an account as if it had reached a limit: until 17:00 in Chicago, or (maximum) for good.
+
+        Args:
+            code: what placing is refused as from then on; None is by the venue's manners.
+        """
+        at_ns = self._advance(at_ns)
+        code = code or self._manners.stop_out_code
+        self.liquidate(account_id, at_ns)
+        if breach is Breach.DAILY:
+            self.lock_out(account_id, at_ns, next_day_ns(at_ns), reason="DailyLossLimit", code=code)
+        else:
+            self.set_can_trade(account_id, False, at_ns, reason="", code=code)
 
     def liquidate(self, account_id: int, at_ns: int) -> None:
         """Cancel an account's orders and close its positions by market orders it did not send.
@@ -207,6 +235,14 @@ class Exchange(ExchangeView):
     def pause(self, contract_id: str, at_ns: int, until_ns: int) -> None:
         """Halt a contract for some seconds, as the exchange does when prices move too fast."""
         self._status.pause(contract_id, self._advance(at_ns), until_ns)
+
+    def curb_session(self, phase: Phase, is_curbed: bool, at_ns: int) -> None:
+        """Be in a phase of the session early, whatever the hours say, or let the hours decide again."""
+        self._status.curb(phase, is_curbed, self._advance(at_ns))
+
+    def fill_in_parts(self, is_partial: bool | None) -> None:
+        """Let each execution take a random part of what an order has left, or all of it; None is as at first."""
+        self._matcher.fills_in_parts = self._partial_fills if is_partial is None else is_partial
 
     def void_fill(self, fill_id: int, at_ns: int) -> None:
         """Take an execution back, as if it had never happened; its order stays as it is. Twice is once.
@@ -400,13 +436,8 @@ class Exchange(ExchangeView):
         if self._lockouts.get(account_id) == until_ns:
             self.set_can_trade(account_id, True, at_ns)
 
-    def _stop_out(self, account_id: int, breach: Breach) -> None:
-        """What the venue does to an account that has lost too much."""
-        self.liquidate(account_id, self.now_ns)
-        if breach is Breach.DAILY:
-            self.lock_out(account_id, self.now_ns, next_day_ns(self.now_ns), reason="DailyLossLimit")
-        else:
-            self.set_can_trade(account_id, False, self.now_ns, reason="")
+    def _stop_at_limit(self, account_id: int, breach: Breach) -> None:
+        self.stop_out(account_id, breach, self.now_ns)
 
     def _live_order(self, account_id: int, order_id: int) -> tuple[AccountState, Book, SimOrder] | Refused:
         account = self._accounts.get(account_id)

@@ -5,10 +5,13 @@ import re
 
 import msgspec
 
-from risk_manager.simulator.fault_words import MS_PER_S, next_delivery
-from risk_manager.simulator.records import SimContract
+from risk_manager.simulator.fault_words import MS_PER_S, fill_called, next_delivery
+from risk_manager.simulator.loss_limits import Breach
+from risk_manager.simulator.records import RefusalCode, SimContract
 from risk_manager.simulator.server.server import SimServer
 
+_NANOS_PER_MS = 1_000_000
+_MICROS_PER_DOLLAR = 1_000_000
 _SHAPES: dict[str, dict[str, object]] = {
     "bare": {"user_events": "bare"},
     "list": {"user_events": "list"},
@@ -74,6 +77,46 @@ def overlap(server: SimServer, contract_id: str) -> None:
 def overlap_no_more(server: SimServer, contract_id: str) -> None:
     """Make the next delivery inactive."""
     _list(server, next_delivery(server.exchange, contract_id), is_active=False)
+
+
+def pause(server: SimServer, contract_id: str, for_ms: int) -> None:
+    """Halt a contract for so long in the venue's time."""
+    now_ns = server.exchange.now_ns
+    server.exchange.pause(contract_id, now_ns, now_ns + for_ms * _NANOS_PER_MS)
+
+
+def block(server: SimServer, account_id: int) -> None:
+    """Let an account not trade."""
+    server.exchange.set_can_trade(account_id, False, server.exchange.now_ns)
+
+
+def lock_out(server: SimServer, account_id: int, code: RefusalCode | None) -> None:
+    """Empty an account and let it not trade."""
+    exchange = server.exchange
+    exchange.liquidate(account_id, exchange.now_ns)
+    exchange.set_can_trade(account_id, False, exchange.now_ns, code=code or RefusalCode.VIOLATION)
+
+
+def free(server: SimServer, account_id: int, *_: object) -> None:
+    """Let an account trade again."""
+    server.exchange.set_can_trade(account_id, True, server.exchange.now_ns)
+
+
+def limit_loss(server: SimServer, breach: Breach, account_id: int, dollars: int | None) -> None:
+    """Hold an account to one loss limit, beside the other it may have; None takes it away."""
+    exchange = server.exchange
+    limit_micros = None if dollars is None else dollars * _MICROS_PER_DOLLAR
+    limits = msgspec.structs.replace(exchange.loss_limits(account_id), **{f"{breach.value}_loss_micros": limit_micros})
+    exchange.limit_losses(account_id, limits, exchange.now_ns)
+
+
+def void(server: SimServer, fill: str, account_id: int) -> None:
+    """Take a fill of an account's back.
+
+    Raises:
+        Unknown: it has no such fill.
+    """
+    server.exchange.void_fill(fill_called(server.exchange, account_id, fill).id, server.exchange.now_ns)
 
 
 def replace(server: SimServer, account_id: int) -> None:

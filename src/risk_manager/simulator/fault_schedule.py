@@ -71,13 +71,13 @@ class FaultSchedule:
         """
         verb = VERBS[sentence.verb]
         meanings = list(_meanings(self._server, sentence))
+        for values in meanings:
+            if verb.at_once is not None:
+                verb.at_once(self._server, *values)
         self._say(str(sentence))
         if verb.lasting is Lasting.CALLS and sentence.for_ms is None:
             self._count(verb, meanings, sentence.times or 1)
             return
-        for values in meanings:
-            if verb.at_once is not None:
-                verb.at_once(self._server, *values)
         if verb.lasting is Lasting.MOMENT or (verb.lasting is Lasting.EITHER and sentence.for_ms is None):
             return
         number = next(self._numbers)
@@ -167,4 +167,5 @@ def _meanings(server: SimServer, sentence: Sentence) -> Iterator[_Values]:
 
 def _switch(verb: Verb, values: _Values) -> _Switch:
     kinds = kinds_of(verb.form)
-    return (verb.name, *(value for kind, value in zip(kinds, values, strict=True) if KINDS[kind].is_place))
+    places = (value for kind, value in zip(kinds, values, strict=True) if KINDS[kind].is_place)
+    return (verb.switch or verb.name, *places)

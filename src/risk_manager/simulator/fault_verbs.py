@@ -9,6 +9,7 @@ import msgspec
 from risk_manager.simulator import fault_acts as acts
 from risk_manager.simulator.fault_words import MS_PER_S
 from risk_manager.simulator.faults import Answer, Failure
+from risk_manager.simulator.hours import Phase
 from risk_manager.simulator.server.poison import Poison
 from risk_manager.simulator.server.server import SimServer
 
@@ -38,9 +39,10 @@ class Verb(msgspec.Struct, frozen=True):
         form: what follows the name: words, kinds of `fault_words.KINDS` between angle brackets, at the end perhaps
             something in square brackets that may be left out.
         text: what it does, for the page.
-        at_once: done whenever the sentence is thrown.
+        at_once: done whenever the sentence is thrown; raises Unknown when what it is about is not there.
         begin, end: done when the fault comes into force, and when the last of the same switch has ended.
         failure: makes what becomes of a call of the form's first value; that of a `CALLS` verb.
+        switch: the verb whose switch it turns, where it is another's: the two may overlap like one.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Verb(msgspec.Struct, frozen=True):
     begin: Act | None = None
     end: Act | None = None
     failure: Callable[..., Failure | Answer] | None = None
+    switch: str = ""
 
     @property
     def usage(self) -> str:
@@ -84,8 +87,8 @@ def _halt(is_halted: bool) -> Act:
     return lambda server, contract_id: server.exchange.set_halted(contract_id, is_halted, server.exchange.now_ns)
 
 
-def _block(is_blocked: bool) -> Act:
-    return lambda server, account_id: server.exchange.set_can_trade(account_id, not is_blocked, server.exchange.now_ns)
+def _curb(phase: Phase, is_curbed: bool) -> Act:
+    return lambda server: server.exchange.curb_session(phase, is_curbed, server.exchange.now_ns)
 
 
 def _hide(is_hidden: bool) -> Act:
@@ -198,6 +201,13 @@ _TABLE = (
         lambda server, _: _defer_fills(server, 0),
     ),
     _lasting(
+        "fill in parts",
+        "",
+        "Executes a random part of what an order has left, and the rest with later quotes.",
+        lambda server: server.exchange.fill_in_parts(True),
+        lambda server: server.exchange.fill_in_parts(None),
+    ),
+    _lasting(
         "age reads by",
         "<time>",
         "Answers reads of accounts, orders, positions and fills with what was true so long ago, but nothing from "
@@ -296,6 +306,26 @@ _TABLE = (
     ),
     # markets and listings
     _lasting("halt", "<contract>", "Halts trading: nothing fills and no order is taken.", _halt(True), _halt(False)),
+    _moment(
+        "pause",
+        "<contract> by <time>",
+        "Halts it for so long (in the venue's time), as the exchange does when prices move too fast.",
+        acts.pause,
+    ),
+    _lasting(
+        "stop taking orders",
+        "",
+        "Takes no orders and no closes any more, as in the last minutes of a Friday; what rests still fills.",
+        _curb(Phase.LAST_MINUTES, True),
+        _curb(Phase.LAST_MINUTES, False),
+    ),
+    _lasting(
+        "end session",
+        "",
+        "Closes all markets early: nothing fills and no order is taken; orders for the day expire.",
+        _curb(Phase.CLOSED, True),
+        _curb(Phase.CLOSED, False),
+    ),
     _moment("roll", "<delivery>", "Makes the next delivery the active one in its place.", acts.roll),
     _lasting("overlap", "<delivery>", "Has the next delivery active beside it.", acts.overlap, acts.overlap_no_more),
     _lasting(
@@ -306,7 +336,46 @@ _TABLE = (
         lambda server, _: server.change_catalog(has_live_data=None),
     ),
     # accounts
-    _lasting("block account", "<account>", "Lets the venue's own risk rules block it.", _block(True), _block(False)),
+    _lasting("block account", "<account>", "Lets the venue's own risk rules block it.", acts.block, acts.free),
+    Verb(
+        "lock out",
+        "<account> [with <refusal>]",
+        Lasting.TIME,
+        "Locks it out as its trader can at the venue: cancels its orders, liquidates its positions and blocks it. "
+        "Placing is refused as a violation unless told otherwise.",
+        begin=acts.lock_out,
+        end=acts.free,
+        switch="block account",
+    ),
+    _moment(
+        "liquidate",
+        "<account>",
+        "Cancels its orders and closes its positions by market orders it did not send.",
+        lambda server, account_id: server.exchange.liquidate(account_id, server.exchange.now_ns),
+    ),
+    _moment(
+        "stop out",
+        "<account> at <loss limit> [with <refusal>]",
+        "Liquidates and blocks it as if it had lost too much: at the `daily` limit until 17:00 in Chicago, at the "
+        "`maximum` for good.",
+        lambda server, account_id, breach, code: server.exchange.stop_out(
+            account_id, breach, server.exchange.now_ns, code=code
+        ),
+    ),
+    _lasting(
+        "limit",
+        "<loss limit> loss of <account> to <dollars>",
+        "Has the venue stop it out once balance and open profit have lost so much: since the day began, or since the "
+        "highest balance at the end of a day.",
+        acts.limit_loss,
+        lambda server, breach, account_id, _: acts.limit_loss(server, breach, account_id, None),
+    ),
+    _moment(
+        "void fill",
+        "<fill> of <account>",
+        "Takes an execution back (busts it), with its profit and its costs, as if it had never happened.",
+        acts.void,
+    ),
     _lasting("hide account", "<account>", "Leaves it out of the list of active accounts.", _hide(True), _hide(False)),
     _lasting(
         "make follower",

@@ -10,7 +10,8 @@ import msgspec
 from risk_manager.simulator.catalog import listed, neighbor_month
 from risk_manager.simulator.exchange import FIRST_ACCOUNT_ID, Exchange
 from risk_manager.simulator.faults import EVERY_CALL
-from risk_manager.simulator.records import BracketMode, SimAccount, SimContract
+from risk_manager.simulator.loss_limits import Breach
+from risk_manager.simulator.records import BracketMode, RefusalCode, SimAccount, SimContract, SimFill
 from risk_manager.simulator.server.poison import BadValue
 from risk_manager.simulator.server.replies import Login
 from risk_manager.simulator.server.server import SimServer
@@ -31,6 +32,7 @@ _PART = re.compile(r"([0-9.]+)(ms|h|m|s)")
 _FORM = re.compile(r"<([^>]+)>|\[|\]|[^\s<>\[\]]+")
 _WORD = re.compile(r"[\w.@/+-]{1,80}")
 _FIRST_ORDINALS = 1000
+_ALL, _LAST = "all", "last"
 _ID_DIGITS = 18
 _GARBAGE = ("html", "nothing", "half")
 _SHAPES = ("bare", "list", "rows", "padded", "listed_quotes")
@@ -145,6 +147,24 @@ def account_called(exchange: Exchange, word: str) -> SimAccount:
     return found
 
 
+def fill_called(exchange: Exchange, account_id: int, word: str) -> SimFill:
+    """The fill of an id, the one at that place in its account (`1` is the first), or the `last` that still counts.
+
+    Raises:
+        Unknown: there is none.
+    """
+    fills = exchange.fills(account_id)
+    if word == _LAST:
+        found = [each for each in fills if not each.is_voided][-1:]
+    elif int(word) < _FIRST_ORDINALS:
+        found = fills[int(word) - 1 : int(word)]
+    else:
+        found = [each for each in fills if each.id == int(word)]
+    if not found:
+        raise Unknown(f"account {account_id} has no fill {word}")
+    return found[0]
+
+
 def _one_of(words: Iterable[str]) -> Callable[[str], str]:
     by_lower = {each.lower(): each for each in words}
 
@@ -171,6 +191,13 @@ def _any_word(word: str) -> str:
     if not _WORD.fullmatch(word):
         raise NotUnderstood
     return word
+
+
+def _fill_word(word: str) -> str:
+    is_number = word.isascii() and word.isdecimal() and len(word) <= _ID_DIGITS and int(word) > 0
+    if word.lower() != _LAST and not is_number:
+        raise NotUnderstood
+    return word.lower()
 
 
 def _some_time(word: str) -> int:
@@ -206,11 +233,13 @@ def _users(server: SimServer, word: str | None) -> tuple[str, ...]:
 
 
 def _contracts(server: SimServer, word: str) -> tuple[str, ...]:
+    if word.lower() == _ALL:
+        return tuple(server.exchange.contracts)
     return tuple(each.id for each in contracts_called(server.exchange, word))
 
 
 def _deliveries(server: SimServer, word: str) -> tuple[str, ...]:
-    ids = _contracts(server, word)
+    ids = tuple(each.id for each in contracts_called(server.exchange, word))
     for each in ids:
         next_delivery(server.exchange, each)
     return ids
@@ -221,6 +250,8 @@ def _account(server: SimServer, word: str) -> tuple[int, ...]:
 
 
 _REASONS = tuple(each.name.lower() for each in Login)
+_REFUSALS = {"2": RefusalCode.REJECTED, "4": RefusalCode.VIOLATION, "10": RefusalCode.ACCOUNT_REJECTED}
+_LOSS_LIMITS = {each.value: each for each in Breach}
 _MODES = {"position": BracketMode.POSITION_BRACKETS, "oco": BracketMode.AUTO_OCO}
 
 KINDS: dict[str, Kind] = {
@@ -259,9 +290,19 @@ KINDS: dict[str, Kind] = {
     "shape": Kind(f"one of {', '.join(_SHAPES)}", _one_of(_SHAPES), is_place=True),
     "user": Kind("the name of a user", _any_word, parts=_users, is_place=True),
     "reason": Kind(f"one of {', '.join(_REASONS)}", _one_of(_REASONS), parts=lambda _, word: (Login[word.upper()],)),
-    "contract": Kind("a contract's id, name or root such as ES", _any_word, parts=_contracts, is_place=True),
+    "contract": Kind("all, or a contract's id, name or root such as ES", _any_word, parts=_contracts, is_place=True),
     "delivery": Kind("a contract's id, name or root such as ES", _any_word, parts=_deliveries, is_place=True),
     "account": Kind("an account's number in order of opening, id or name", _any_word, parts=_account, is_place=True),
+    "fill": Kind("last, or a fill's number in order of its account's fills, or its id", _fill_word),
+    "refusal": Kind(
+        "the error code of Order/place: 2 (rejected), 4 (violation) or 10 (account rejected)",
+        _one_of(_REFUSALS),
+        parts=lambda _, word: (_REFUSALS.get(word),),
+    ),
+    "loss limit": Kind(
+        "daily or maximum", _one_of(_LOSS_LIMITS), parts=lambda _, word: (_LOSS_LIMITS[word],), is_place=True
+    ),
+    "dollars": Kind("whole dollars from 1 to 1000000", _number(1, 1_000_000)),
     "mode": Kind("position or oco", _one_of(_MODES), parts=lambda _, word: (_MODES[word],)),
     "on or off": Kind("on or off", _one_of(("on", "off")), parts=lambda _, word: (word == "on",)),
 }

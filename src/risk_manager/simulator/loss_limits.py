@@ -36,11 +36,12 @@ class LossWatch:
     """The limits of one account over the days.
 
     Attributes:
+        limits: may be changed; what they are measured from stays.
         acted_on: the limit the account was last stopped by, None if it was not today.
     """
 
     def __init__(self, limits: LossLimits, balance_micros: int) -> None:
-        self._limits = limits
+        self.limits = limits
         self._first_micros = balance_micros
         self._highest_micros = balance_micros
         self._day_micros = balance_micros
@@ -49,9 +50,9 @@ class LossWatch:
     @property
     def floor_micros(self) -> int | None:
         """What balance and open profit may not fall to, None without a maximum loss."""
-        if self._limits.maximum_loss_micros is None:
+        if self.limits.maximum_loss_micros is None:
             return None
-        return min(self._highest_micros - self._limits.maximum_loss_micros, self._first_micros)
+        return min(self._highest_micros - self.limits.maximum_loss_micros, self._first_micros)
 
     def roll(self, balance_micros: int) -> None:
         """A day ended with this balance."""
@@ -64,7 +65,7 @@ class LossWatch:
         floor_micros = self.floor_micros
         if floor_micros is not None and equity_micros <= floor_micros:
             return Breach.MAXIMUM
-        daily_micros = self._limits.daily_loss_micros
+        daily_micros = self.limits.daily_loss_micros
         if daily_micros is not None and equity_micros <= self._day_micros - daily_micros:
             return Breach.DAILY
         return None
@@ -97,10 +98,22 @@ class Surveillance:
         return not self._watches
 
     def watch(self, account_id: int, limits: LossLimits, at_ns: int) -> None:
-        """Hold an account to limits from now on, in place of those it had."""
+        """Hold an account to limits from now on, in place of those it had; without any it is watched no more."""
+        known = self._watches.get(account_id)
+        if limits == LossLimits():
+            self._watches.pop(account_id, None)
+            return
+        if known is not None:
+            known.limits = limits
+            return
         watch = LossWatch(limits, self._accounts[account_id].record.balance_micros)
         self._watches[account_id] = watch
         self._agenda.add(next_day_ns(at_ns), lambda _: self._roll(account_id, watch))
+
+    def limits(self, account_id: int) -> LossLimits:
+        """What an account is held to."""
+        watch = self._watches.get(account_id)
+        return LossLimits() if watch is None else watch.limits
 
     def check(self) -> None:
         """Act on every account that has reached a limit at the present quotes."""

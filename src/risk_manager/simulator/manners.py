@@ -4,7 +4,7 @@ import msgspec
 
 from risk_manager.simulator import messages
 from risk_manager.simulator.messages import rejected
-from risk_manager.simulator.records import Refused
+from risk_manager.simulator.records import RefusalCode, Refused
 
 
 class Manners(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +20,7 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
         closes_may_flip: a close that fills late fills in full, even if a stop has taken the position by then; otherwise
             it never takes more than is left.
         follower_may_place: an account that copies a leader takes orders of its own.
+        stop_out_code: what placing is refused as on an account that its loss limit has stopped.
     """
 
     closed: Refused = rejected(messages.TRADING_UNAVAILABLE)
@@ -28,3 +29,4 @@ class Manners(msgspec.Struct, frozen=True, kw_only=True):
     flat_cancels_children: bool = False
     closes_may_flip: bool = False
     follower_may_place: bool = True
+    stop_out_code: RefusalCode = RefusalCode.VIOLATION

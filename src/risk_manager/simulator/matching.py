@@ -52,22 +52,27 @@ class Matcher:
     Args:
         accounts: all accounts by id; shared with the exchange.
         emit: called with every emission, in order.
-        partial: splits executions when given; the rest of an order waits for the next quote.
+        chance: how large the parts are.
         flat_cancels_children: bracket children do not outlive the position they protect.
+
+    Attributes:
+        fills_in_parts: an execution takes a random part of what an order has left; the rest waits for the next quote.
     """
 
     def __init__(
         self,
         accounts: Mapping[int, AccountState],
         emit: Callable[[Emission], None],
-        partial: random.Random | None,
+        chance: random.Random,
         *,
+        fills_in_parts: bool = False,
         flat_cancels_children: bool = False,
     ) -> None:
         self._flat_cancels_children = flat_cancels_children
         self._accounts = accounts
         self._emit = emit
-        self._partial = partial
+        self._chance = chance
+        self.fills_in_parts = fills_in_parts
         self._order_ids = itertools.count(FIRST_ORDER_ID)
         # Orders of the close calls: they never take more than the position still has, so they cannot flip it.
         self._closing: set[int] = set()
@@ -285,7 +290,7 @@ class Matcher:
         if order.id in self._closing:
             size = min(size, account.room(order))
         assert size > 0, order
-        return size if self._partial is None else self._partial.randint(1, size)
+        return self._chance.randint(1, size) if self.fills_in_parts else size
 
     def _wake_children(
         self, account: AccountState, book: Book, entry: SimOrder, price_ticks: int, size: int, at_ns: int

@@ -154,6 +154,7 @@ ORDER = {"account": 1, "contract": "MNQ", "side": "buy", "size": 1}
         ("POST", "/faults", "frobnicate", 400, "no verb begins with 'frobnicate'; there are drop, "),
         ("POST", "/faults", "", 400, "no verb begins with nothing"),
         ("POST", "/faults", "halt DOGE", 404, "no contract is called DOGE"),
+        ("POST", "/faults", "void fill last of 1", 404, "account 20000001 has no fill last"),
         ("POST", "/faults", "at 1s: jump\nat 2s: fall\n", 400, "line 2, at 2s: no verb begins with 'fall'"),
         ("POST", "/faults", "at 1s: halt DOGE\n", 404, "at 1s: halt DOGE: no contract is called DOGE"),
         ("POST", "/faults", {"at 1s": "jump"}, 400, "at 1s: no verb begins with 'jump'"),
