@@ -48,8 +48,10 @@ TABLE = (
     Likely(3, "poison {source} with {bad} for {short}"),
     Likely(3, "revoke tokens"),
     Likely(2, "revoke key for {long}"),
+    Likely(3, "fill in parts for {long}"),
+    Likely(2, "pause all by {halt}"),
 )
-"""What happens to a connection sooner or later; nothing here changes who may trade what."""
+"""What happens to a connection or a market sooner or later; nothing here changes what an account may do or holds."""
 
 _READS = ("Account/search", "Position/searchOpen", "Order/searchOpen", "Order/v2/query", "Trade/search")
 _ACTS = ("Order/place", "Order/cancel", "Position/closeContract", "Position/partialCloseContract")
@@ -90,4 +92,6 @@ def _draws(chance: random.Random) -> dict[str, str]:
         "share": f"{chance.randint(1, 10) * 10}%",
         "pieces": str(chance.randint(2, 8)),
         "times": str(chance.randint(1, 5)),
+        # As long as the exchange waits when prices have moved too fast.
+        "halt": f"{chance.randint(2, 10)}s",
     }
