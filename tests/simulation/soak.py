@@ -163,8 +163,6 @@ class Soak(World):
 
     def _measured(self, label: str, breaches: int, missed: int) -> Day:
         self.checks.forget()
-        # The exchange's record of prices is bounded, but only after a hundred thousand seconds of each contract.
-        self.server._bars._seconds.clear()
         gc.collect()
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return Day(

@@ -56,6 +56,9 @@ STILL_S, STILL_WITHIN_S = 5.0, 60.0
 against the books; and so long that is waited for."""
 
 LOOK_EVERY_S = 0.25
+BAR_SECONDS = 600
+"""Nobody asks for bars here; over months the gateway's record of them would be most of what there is in memory."""
+
 ARMED_WITHIN_S = 20.0
 ENDS_WITHIN_S = 60.0
 RECORDED_EVERY = 8
@@ -107,6 +110,7 @@ class World:
                 rest_delay_s=setup.rest_delay_s,
                 rest=RestSettings(seed=setup.seed, delay_spread_s=setup.rest_delay_s),
                 event_delays_s={"GatewayUserOrder": setup.late_events_s},
+                bar_seconds=BAR_SECONDS,
             ),
         )
         self.trader = Trader(self.books, self.accounts, CONTRACTS, self.now_ns)

@@ -53,6 +53,20 @@ def test_takes_bids_only_until_the_first_print() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "left"), [(2, [100, 101]), (3, [100, 101, 102]), (4, [101, 102, 103]), (9, [106, 107, 108])]
+)
+def test_keeps_so_many_seconds_of_each_contract_and_no_more(seconds: int, left: list[int]) -> None:
+    bars = BarStore(seconds_kept=3)
+    for after_s in range(seconds):
+        for contract_id in (MNQ_ID, "another"):
+            at_ns = MINUTE_NS + after_s * SECOND
+            bars.receive(PrintHappened(contract_id, 100 + after_s, 1, Side.BUY, at_ns))
+    for contract_id in (MNQ_ID, "another"):
+        found = bars.bars(contract_id, BarUnit.SECOND, 1, 0, 2**63)
+        assert [bar.close_ticks for bar in found] == left
+
+
+@pytest.mark.parametrize(
     ("unit", "number", "start"),
     [
         (BarUnit.SECOND, 30, "2026-08-19T20:49:00+00:00"),

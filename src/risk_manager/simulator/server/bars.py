@@ -14,7 +14,9 @@ from risk_manager.simulator.server.shapes import Row, price
 from risk_manager.simulator.server.times import NANOS_PER_SECOND, epoch_ns, rest_time
 
 MAX_BARS = 20_000
-_SECONDS_KEPT = 100_000
+SECONDS_KEPT = 100_000
+"""A day and some hours of a contract that trades every second."""
+
 _CHICAGO = ZoneInfo("America/Chicago")
 _SESSION_START_HOUR = 17
 _HOUR_S = 3600
@@ -65,9 +67,10 @@ class Bar(msgspec.Struct):
 
 
 class BarStore:
-    """Keeps one-second bars per contract, the newest 100,000, and joins them on request."""
+    """Keeps one-second bars per contract, the newest `seconds_kept`, and joins them on request."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds_kept: int = SECONDS_KEPT) -> None:
+        self._seconds_kept = seconds_kept
         self._seconds: dict[str, deque[Bar]] = {}
         self._has_prints: set[str] = set()
 
@@ -95,7 +98,7 @@ class BarStore:
         return joined
 
     def _add(self, contract_id: str, ticks: int, size: int, at_ns: int) -> None:
-        kept = self._seconds.setdefault(contract_id, deque(maxlen=_SECONDS_KEPT))
+        kept = self._seconds.setdefault(contract_id, deque(maxlen=self._seconds_kept))
         start_ns = at_ns - at_ns % NANOS_PER_SECOND
         if not kept or kept[-1].start_ns != start_ns:
             kept.append(Bar(start_ns, start_ns + NANOS_PER_SECOND, ticks, ticks, ticks, ticks, size))

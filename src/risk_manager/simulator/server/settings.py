@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from risk_manager.simulator.server.bars import SECONDS_KEPT
 from risk_manager.simulator.server.limits import Window
 from risk_manager.simulator.server.rest_settings import RestSettings
 from risk_manager.simulator.server.stream_shapes import StreamShapes
@@ -20,6 +21,7 @@ class SimSettings(msgspec.Struct, frozen=True, kw_only=True):
         rest: what the REST API's sources leave open.
         rest_delay_s: added before every REST reply.
         event_delays_s: by event name (`GatewayUserTrade`), how much later than the exchange it is sent.
+        bar_seconds: how many one-second bars are kept of each contract; seconds without a price are none.
         account_echoes_s: after how many seconds an account event is repeated, as the venue does.
         stream: how hub events are wrapped.
         ping_s: pace of hub pings.   client_silence_s: patience with a client that has pinged before.
@@ -43,6 +45,7 @@ class SimSettings(msgspec.Struct, frozen=True, kw_only=True):
     rest: RestSettings = RestSettings()
     rest_delay_s: float = 0.0
     event_delays_s: Mapping[str, float] = {}
+    bar_seconds: int = SECONDS_KEPT
     account_echoes_s: tuple[float, ...] = (0.05, 0.4)
     stream: StreamShapes = StreamShapes()
     ping_s: float = 15.0
