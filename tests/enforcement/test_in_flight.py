@@ -73,6 +73,23 @@ def test_waits_for_the_effect_of_what_was_accepted(action: Action, net_now: int,
     assert in_flight.free_at_ns(target_of(action), net_now, SENT_NS + 60 * MS) == SENT_NS + free_after_ns
 
 
+@pytest.mark.parametrize(("executed", "free_after_ns"), [(2, 50 * MS + 7 * S), (3, 250 * MS), (4, 250 * MS)])
+def test_takes_what_has_filled_in_full_for_done(executed: int, free_after_ns: int) -> None:
+    """Whatever is held: somebody else may have added as much."""
+    in_flight = registry(REDUCE, accepted(SENT_NS + 50 * MS))
+    in_flight.saw_snapshot(SENT_NS + 60 * MS, ())
+    in_flight.saw_snapshot(SENT_NS + 70 * MS, ())
+    in_flight.saw_executed(lambda action: executed)
+    assert in_flight.free_at_ns(target_of(REDUCE), NET + 1, SENT_NS + 80 * MS) == SENT_NS + free_after_ns
+
+
+@pytest.mark.parametrize("outcome", [(), (refused(SENT_NS),), (unknown(SENT_NS),)])
+def test_only_what_was_accepted_is_done_by_its_fills(outcome: tuple[Outcome, ...]) -> None:
+    in_flight = registry(REDUCE, *outcome)
+    in_flight.saw_executed(lambda action: action.size)
+    assert not in_flight.entries[target_of(REDUCE)].has_effect
+
+
 @pytest.mark.parametrize("net_now", [5, 4, 3, 6])
 @pytest.mark.parametrize("outcome", [accepted(SENT_NS), unknown(SENT_NS)])
 def test_does_not_repeat_a_size_that_has_not_shown_in_full(net_now: int, outcome: Outcome) -> None:

@@ -82,6 +82,19 @@ def test_recognizes_a_reduction_by_its_size() -> None:
     assert [order.is_enforced for order in guarded.engine.account.filled_orders] == [False, True, False]
 
 
+def test_counts_what_has_filled_of_a_reduction() -> None:
+    guarded = Guarded(MaxContracts(limit=2))
+    guarded.feed(guarded.venue.buys(ES, 5, 5000))
+    (reduction,) = [one for one in guarded.actions if isinstance(one, ReducePosition)]
+    counted = []
+    for side, order in ((SELL, "cut"), (BUY, "entry"), (SELL, "cut"), (SELL, "exit"), (SELL, "cut")):
+        guarded.feed(executed(guarded, side, 1, order=order))
+        counted.append(guarded.engine.account.executed_contracts(reduction))
+    assert counted == [1, 1, 2, 3, 3]
+    restored = Engine.restore(guarded.settings, guarded.engine.snapshot())
+    assert restored.account.executed_contracts(reduction) == 3
+
+
 @pytest.mark.parametrize(
     ("side", "size", "is_own"),
     [

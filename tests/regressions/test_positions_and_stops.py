@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from risk_manager.domain.actions import Action, ClosePosition
+from risk_manager.domain.actions import Action, ClosePosition, ReducePosition
 from risk_manager.domain.events import ActionAccepted, ActionRejected, Refusal, SnapshotTaken
 from risk_manager.domain.intent import IntentState
 from risk_manager.domain.order import OrderStatus, Side
@@ -17,6 +17,10 @@ from tests.regressions.wired import ES_DECEMBER, Wired, rules, settled
 LIMIT, MARKET, STOP = 1, 2, 4
 BUY, SELL = 0, 1
 SUBSCRIPTIONS = ["SubscribeAccounts", "SubscribeOrders", "SubscribePositions", "SubscribeTrades"]
+
+
+def reductions(guarded: Guarded) -> list[ReducePosition]:
+    return [action for action in guarded.actions if isinstance(action, ReducePosition)]
 
 
 def closes(guarded: Guarded) -> list[ClosePosition]:
@@ -263,3 +267,20 @@ def test_a_snapshot_that_could_not_be_read_is_no_flat_account() -> None:
         guarded.feed(SnapshotTaken(**{key: getattr(taken, key) for key in taken.__struct_fields__} | unread))
     assert IntentState.VERIFIED not in states(guarded)
     assert guarded.engine.account.holdings[ES.id].net_contracts == 1
+
+
+@pytest.mark.parametrize(("filled", "sizes"), [(0, [3]), (2, [3]), (3, [3, 4])])
+def test_who_goes_on_adding_wins_no_time(filled: int, sizes: list[int]) -> None:
+    """What is held had not become less, so a reduction that was executed was waited for: for seven seconds 35 ES were
+    held where 1 was allowed (soak). One that may still fill is waited for as ever.
+    """
+    guarded = Guarded(*rules(max_contracts={"limit": 2}))
+    venue = guarded.venue
+    guarded.feed(venue.buys(ES, 5, 5800))
+    (first,) = reductions(guarded)
+    guarded.feed(ActionAccepted(venue.account_id, first.id, venue.now_ns, venue.now_ns))
+    guarded.feed(venue.buys(ES, 4, 5800))
+    if filled:
+        guarded.feed(venue.sells(ES, filled, 5800))
+    passes(guarded, 1.0)
+    assert [each.size for each in reductions(guarded)] == sizes

@@ -1,6 +1,6 @@
 """What has been sent and not yet shown its effect: the memory that keeps the planner from doubling anything."""
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from enum import StrEnum
 
 import msgspec
@@ -16,9 +16,9 @@ class Stage(StrEnum):
     | stage    | meaning                            | sent again                                                |
     |----------|------------------------------------|-----------------------------------------------------------|
     | SENT     | no outcome yet                     | never; becomes UNKNOWN after `lost_ns`                    |
-    | ACCEPTED | taken by the venue                 | `repeat_ns` after sending once its effect has shown;      |
-    |          |                                    | until then size-free: `effect_ns` after the outcome;      |
-    |          |                                    | sized: like UNKNOWN                                       |
+    | ACCEPTED | taken by the venue                 | `repeat_ns` after sending once its effect has shown, or   |
+    |          |                                    | all of a sized one has filled; until then size-free:      |
+    |          |                                    | `effect_ns` after the outcome; sized: like UNKNOWN        |
     | REFUSED  | definitely not done                | after a wait that doubles up to `refused_most_ns`; what   |
     |          |                                    | was not found, up to `not_found_most_ns` until a snapshot |
     |          |                                    | is read; in a closed market after `closed_market_ns`      |
@@ -38,7 +38,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         action: what was sent.   net_at_send: the contract's net position then.
         sent_ns, outcome_ns: local time; `outcome_ns` equals `sent_ns` while there is none.
-        has_effect: the target was seen as demanded since the action was sent.
+        has_effect: since the action was sent the target was seen as demanded, or all of the action as executed.
         refusals, unknowns: of this target in a row, over repeated actions.
         agreeing: snapshots in a row, read after the outcome, that show the position as the guard knows it.
     """
@@ -170,6 +170,18 @@ class InFlight:
                 continue
             agreeing = 0 if entry.action.contract_id in differing else entry.agreeing + 1
             self.entries[target] = msgspec.structs.replace(entry, agreeing=agreeing)
+
+    def saw_executed(self, executed_contracts: Callable[[ReducePosition], int]) -> None:
+        """Take an accepted reduction that has filled in full for done, though what is held may not be less for it.
+
+        Whoever goes on adding meanwhile would otherwise win the time that a reduction without effect is waited for.
+        """
+        for target, entry in self.entries.items():
+            action = entry.action
+            if not isinstance(action, ReducePosition) or entry.stage is not Stage.ACCEPTED or entry.has_effect:
+                continue
+            if executed_contracts(action) >= action.size:
+                self.entries[target] = msgspec.structs.replace(entry, has_effect=True)
 
     def lost_touch(self, now_ns: int) -> None:
         """Whatever has no outcome yet will not get one: the process or the link behind it is gone."""

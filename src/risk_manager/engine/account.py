@@ -223,6 +223,10 @@ class AccountState:
             is_refused = isinstance(outcome, ActionRejected)
             self._ledger.answered(outcome.action_id, self.now_ns, is_refused=is_refused)
 
+    def executed_contracts(self, action: ReducePosition) -> int:
+        """Contracts that have filled of what a reduction, sent a short while ago, became."""
+        return self._ledger.own.executed_contracts(action.contract_id, action.id)
+
     def lost_stream(self) -> None:
         """Events may have been missed: the next snapshot is the truth wherever the stream has long been silent."""
         self._is_stream_broken = True

@@ -247,6 +247,7 @@ class Enforcer:
             return
         for key, work in self._open.items() if not self._is_unread else ():
             self._open[key] = self._looked(work, now_ns)
+        self._in_flight.saw_executed(self._account.executed_contracts)
         planned = plan(self._demands(), self._account, self._in_flight, step.action_ids, now_ns)
         for action in planned.actions:
             if isinstance(action, ClosePosition | ReducePosition):

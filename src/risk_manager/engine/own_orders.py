@@ -64,6 +64,7 @@ class OwnOrders:
         self.ids: frozenset[str] = frozenset()
         self._closes: dict[str, list[OwnClose]] = {}
         self._found: dict[str, frozenset[str]] = {}
+        self._executed: dict[str, dict[str, int]] = {}
         self._settled: dict[str, frozenset[str]] = {}
 
     @property
@@ -74,6 +75,10 @@ class OwnOrders:
     def is_watching(self, contract_id: str) -> bool:
         """Whether fills and orders of the contract may be the guard's."""
         return contract_id in self._closes
+
+    def executed_contracts(self, contract_id: str, action_id: str) -> int:
+        """Contracts that have filled of what a request became; 0 once its judgement is final."""
+        return self._executed.get(contract_id, {}).get(action_id, 0)
 
     def asked(self, close: OwnClose, orders: Iterable[Order]) -> None:
         """Note a request that is being sent; `orders` are those known to work."""
@@ -107,11 +112,17 @@ class OwnOrders:
         settled = self._settled.get(contract_id, frozenset())
         closes = self._closes.get(contract_id, [])
         for close in [close for close in closes if close.until_ns + LATE_NS < now_ns]:
-            settled |= _orders_of([close], fills, settled)
+            settled |= _orders_of([close], fills, settled).keys()
             closes.remove(close)
+        found = _orders_of(closes, fills, settled)
         _set(self._settled, contract_id, settled)
-        _set(self._found, contract_id, _orders_of(closes, fills, settled))
+        _set(self._found, contract_id, frozenset(found))
+        executed: dict[str, int] = {}
+        for action_id, size in found.values():
+            executed[action_id] = executed.get(action_id, 0) + size
+        self._executed[contract_id] = executed
         if not closes:
+            del self._executed[contract_id]
             self._closes.pop(contract_id, None)
         before = self.ids
         self.ids = self._all()
@@ -128,7 +139,7 @@ class OwnOrders:
 
     def load(self, image: OwnOrdersImage) -> None:
         """Become what the image remembers; `judge` then finds the rest of `ids` again."""
-        self._closes, self._found = image.closes, {}
+        self._closes, self._found, self._executed = image.closes, {}, {}
         self._settled = {key: frozenset(ids) for key, ids in image.settled.items()}
         self.ids = self._all()
 
@@ -150,16 +161,21 @@ def _is_foreign(order: Order, close: OwnClose) -> bool:
     return not is_market or is_older or order.tag is not None or order.parent_id is not None
 
 
-def _orders_of(closes: Iterable[OwnClose], fills: Sequence[Fill], taken: frozenset[str]) -> frozenset[str]:
-    """The orders the requests became, each request in turn taking what fits it, the earliest first."""
-    found: set[str] = set()
+def _orders_of(
+    closes: Iterable[OwnClose], fills: Sequence[Fill], taken: frozenset[str]
+) -> dict[str, tuple[str, int]]:
+    """The orders the requests became, each request in turn taking what fits it, the earliest first.
+
+    By order id: the request's action id, and the contracts that have filled.
+    """
+    found: dict[str, tuple[str, int]] = {}
     for close in closes:
         room = close.size
         for order_id, size in _candidates(close, fills).items():
             if order_id not in taken and order_id not in found and size <= room:
-                found.add(order_id)
+                found[order_id] = close.action_id, size
                 room -= size
-    return frozenset(found)
+    return found
 
 
 def _candidates(close: OwnClose, fills: Sequence[Fill]) -> dict[str, int]:
