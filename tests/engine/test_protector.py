@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -453,6 +453,11 @@ class Checked(Resting):
 
 @settings(max_examples=60, deadline=None)
 @given(moves=moves, fates=fates)
+@example(
+    # The fill that closes the position comes while the target is still to be moved, and before the position is told.
+    moves=[("trade", -1), ("manual", 1), ("fill", 1), ("price", 5780), ("manual", 1), ("cancel", 1)],
+    fates=[],
+)
 def test_protection_never_adds_exposure_and_ends_with_the_position(
     moves: list[tuple[str, int]], fates: list[Fate]
 ) -> None:

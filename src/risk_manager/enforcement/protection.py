@@ -154,7 +154,8 @@ def coverage(goal: Protected, orders: Mapping[str, Order]) -> tuple[int, int]:
 def next_change(goal: Protected, account: AccountView) -> Change | None:
     """What to do next for the position; None if it is protected as demanded, or nothing can be done now.
 
-    An order is only placed or enlarged for contracts that are held whichever witness is right.
+    An order is only placed or enlarged for contracts that are held whichever witness is right, and only moved while
+    there are any: nearer to the market, what has outlived its position could open another before it is cancelled.
     """
     holding = account.holdings.get(goal.contract_id)
     if holding is None or holding.net_contracts * goal.side <= 0:
@@ -164,8 +165,9 @@ def next_change(goal: Protected, account: AccountView) -> Change | None:
     is_valid = goal.stop_ticks is not None and (mark is None or goal.side * (mark - goal.stop_ticks) > 0)
     stop_ticks = goal.stop_ticks if is_valid else None
     held = abs(holding.net_contracts)
-    found = _changes(goal, _closing(goal, account.orders), held, holding.certain_contracts, stop_ticks)
-    return next((change for change in found if change.is_urgent), found[0] if found else None)
+    certain = holding.certain_contracts
+    found = _changes(goal, _closing(goal, account.orders), held, certain, stop_ticks)
+    return next((change for change in found if change.is_urgent), found[0] if found and certain else None)
 
 
 def is_as_wanted(goal: Protected, account: AccountView) -> bool:

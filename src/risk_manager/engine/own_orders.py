@@ -161,9 +161,7 @@ def _is_foreign(order: Order, close: OwnClose) -> bool:
     return not is_market or is_older or order.tag is not None or order.parent_id is not None
 
 
-def _orders_of(
-    closes: Iterable[OwnClose], fills: Sequence[Fill], taken: frozenset[str]
-) -> dict[str, tuple[str, int]]:
+def _orders_of(closes: Iterable[OwnClose], fills: Sequence[Fill], taken: frozenset[str]) -> dict[str, tuple[str, int]]:
     """The orders the requests became, each request in turn taking what fits it, the earliest first.
 
     By order id: the request's action id, and the contracts that have filled.
