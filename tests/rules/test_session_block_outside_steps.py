@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import SnapshotTaken
@@ -42,6 +44,15 @@ def remembered(one: Guarded) -> Watch:
     return slot.state
 
 
+def told(state: Watch) -> tuple[int | None, tuple[Held, ...] | None]:
+    return state.due_ns, state.carried
+
+
+def open_until(one: Guarded) -> int | None:
+    known = remembered(one).open
+    return None if known is None else known.until_ns
+
+
 # -- what is remembered -----------------------------------------------------------------------------------------------
 
 
@@ -50,10 +61,10 @@ def test_remembers_what_is_held_until_the_session_ends() -> None:
     assert remembered(one) == Watch(carried=())
     buy(one, ES, 2)
     due_ns = ns("2026-01-14 16:00")
-    assert remembered(one) == Watch(due_ns, (Held(ES.id, 2),))
+    assert told(remembered(one)) == (due_ns, (Held(ES.id, 2),))
     buy(one, ES, 1)
     before = remembered(one)
-    assert before == Watch(due_ns, (Held(ES.id, 3),))
+    assert told(before) == (due_ns, (Held(ES.id, 3),))
     one.feed(one.venue.order(ES, Side.SELL, 3, stop=90, order_id="stop"))
     assert remembered(one) is before
     one.feed(one.venue.order(ES, Side.SELL, 3, stop=90, order_id="stop", status=OrderStatus.CANCELLED))
@@ -62,6 +73,87 @@ def test_remembers_what_is_held_until_the_session_ends() -> None:
     assert remembered(one) == Watch(ns("2026-01-15 09:30"), (Held(ES.id, 3),))
     one.feed(one.venue.closes(ES, 100), one.venue.closes(MNQ, 100))
     assert remembered(one) == Watch(carried=())
+
+
+@pytest.mark.parametrize(
+    ("options", "at", "until_at"),
+    [
+        ({}, "2026-01-14 15:00", "2026-01-14 16:00"),
+        ({"flatten_before_end_seconds": 600}, "2026-01-14 15:00", "2026-01-14 15:50"),
+        ({}, "2026-01-14 15:59:59", "2026-01-14 16:00"),
+        ({}, "2026-01-14 16:00", None),  # over
+        ({}, "2027-11-01 15:00", "2027-11-01 16:00"),
+        ({}, "2027-11-02 15:00", None),  # there is something to say: the calendar runs out
+        ({"global_session": {}}, "2027-11-01 20:00", "2027-11-02 02:00"),  # and from here on
+    ],
+)
+def test_looks_no_more_while_there_is_nothing_to_say(options: dict[str, Any], at: str, until_at: str | None) -> None:
+    one = guarded(at, **options)
+    buy(one, ES, 1)
+    assert open_until(one) == (ns(until_at) if until_at is not None else None)
+
+
+def test_looks_again_at_a_contract_that_has_come_up_since() -> None:
+    one = guarded("2026-01-14 15:00", per_instrument_sessions={"MNQ": {**DAY, "end": "14:00"}})
+    buy(one, ES, 1)
+    assert open_until(one) == ns("2026-01-14 16:00")
+    buy(one, MNQ, 1)
+    assert closed(one) == [MNQ.id]
+    assert open_until(one) is None
+
+
+def test_looks_again_when_other_settings_come_with_a_start() -> None:
+    one = guarded("2026-01-14 15:00")
+    buy(one, ES, 1)
+    for stricter in (
+        {"global_session": {**DAY, "end": "14:00"}},
+        {"global_session": DAY, "per_instrument_sessions": {"ES": {**DAY, "end": "14:00"}}},
+        {"global_session": DAY, "flatten_before_end_seconds": 3_600},
+    ):
+        own = rule(**stricter)
+        _, found = own.step(remembered(one), one.venue.timer(), one.engine.account)
+        assert [type(each) for each in found] == [Breach], stricter
+
+
+times = st.tuples(st.just("go"), st.integers(1, 40_000))
+trades = st.tuples(st.sampled_from(["ES", "MNQ", "close", "order", "cancel", "snapshot"]), st.integers(1, 3))
+
+
+@settings(max_examples=80, deadline=None)
+@given(moves=st.lists(st.one_of(times, trades), max_size=25), grace_s=st.sampled_from([0, 1_800]))
+def test_says_the_same_with_and_without_what_it_knows_to_be_open(moves: list[tuple[str, int]], grace_s: int) -> None:
+    options: dict[str, Any] = {"session_close_grace_seconds": grace_s, "per_instrument_sessions": {"MNQ": LATE}}
+    knowing, forgetful = (guarded("2026-01-14 15:00", action="alert", **options) for _ in range(2))
+    for one in (knowing, forgetful):
+        for move, number in moves:
+            if one is forgetful:
+                (slot,) = one.engine._slots
+                slot.state = msgspec.structs.replace(remembered(one), open=None)
+            _make(one, move, number)
+    assert knowing.findings == forgetful.findings
+    assert told(remembered(knowing))[1] == told(remembered(forgetful))[1]
+
+
+LATE = {**DAY, "start": "12:00", "end": "20:00"}
+
+
+def _make(one: Guarded, move: str, number: int) -> None:
+    match move:
+        case "go":
+            one.venue.wait(number)
+            one.feed(one.venue.timer(), one.venue.snapshot())
+        case "ES" | "MNQ":
+            buy(one, ES if move == "ES" else MNQ, number)
+        case "close":
+            for each in (ES, MNQ):
+                if each.id in one.venue.positions:
+                    one.feed(one.venue.closes(each, 100))
+        case "order":
+            one.feed(one.venue.order(MNQ, Side.BUY, number, limit=90, order_id="entry"))
+        case "cancel" if "entry" in one.venue.orders:
+            one.feed(one.venue.order(MNQ, Side.BUY, 1, limit=90, order_id="entry", status=OrderStatus.CANCELLED))
+        case "snapshot":
+            one.feed(one.venue.snapshot())
 
 
 def test_what_was_carried_and_closed_is_no_longer_carried() -> None:
