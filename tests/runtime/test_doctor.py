@@ -208,6 +208,21 @@ async def test_says_when_the_other_side_speaks_no_tls(tmp_path: Path) -> None:
     assert "WRONG_VERSION_NUMBER" in problem.found
 
 
+async def test_says_when_an_account_is_configured_twice(tmp_path: Path) -> None:
+    """Once by its id and once by its name, which only the venue can tell; a start is refused then."""
+    async with gateway() as scene:
+        patient = Patient(tmp_path, scene.base, account=f"id: {scene.account_id}, mode: observe}}, {{name: {ACCOUNT}")
+        checks = [check for check in await patient.examined() if check.name == "accounts"]
+    assert [(check.verdict, check.found, check.advice) for check in checks] == [
+        (
+            Verdict.PROBLEM,
+            f"accounts '{scene.account_id}' and '{ACCOUNT}' are one at the venue, id {scene.account_id}; "
+            "name each account once in accounts.yaml",
+            "the guard does not start before that",
+        )
+    ]
+
+
 async def test_says_which_accounts_there_are_when_one_is_not_found(tmp_path: Path) -> None:
     async with gateway() as scene:
         account = await Patient(tmp_path, scene.base, account="id: 5").found("account")

@@ -12,6 +12,7 @@ from risk_manager.domain.events import Link
 from risk_manager.engine.engine import Mode
 from risk_manager.runtime.checks import Check, Verdict, ok, problem, skipped, warning
 from risk_manager.runtime.clock import SystemClock, stopwatch_ns, wall_ns
+from risk_manager.runtime.wiring import AccountRepeated, check_unique
 from risk_manager.venues.projectx import read_only
 from risk_manager.venues.projectx.auth import Auth
 from risk_manager.venues.projectx.errors import ProjectXError
@@ -123,9 +124,15 @@ class _Visit:
         except (ProjectXError, BadRecord) as error:
             yield problem("accounts", f"cannot be read: {error}", "try again; a limit or an outage passes")
             return
+        found: list[tuple[AccountConfig, str]] = []
         for account in self._config.accounts:
             for check in _account(account, listed):
                 yield check
+            found.extend((account, one.id) for one in _meant(account, listed))
+        try:
+            check_unique([account for account, _ in found], [account_id for _, account_id in found])
+        except AccountRepeated as error:
+            yield problem("accounts", str(error), "the guard does not start before that")
 
     async def _hub(self, name: str, url: str, token: str) -> Check:
         advice = f"check the address of the {name} in accounts.yaml, and that nothing on the way blocks WebSockets"
@@ -233,9 +240,13 @@ def _life(token: str) -> Check:
     return ok("login", found)
 
 
+def _meant(account: AccountConfig, listed: list[Account]) -> list[Account]:
+    return [one for one in listed if account.id == one.id or (account.id is None and account.name == one.name)]
+
+
 def _account(account: AccountConfig, listed: list[Account]) -> Iterator[Check]:
     name = f"account {account.label}"
-    found = [one for one in listed if account.id == one.id or (account.id is None and account.name == one.name)]
+    found = _meant(account, listed)
     if len(found) != 1:
         names = ", ".join(f"{one.name} (id {one.id})" for one in listed) or "none"
         advice = f"correct accounts.yaml; the active accounts of this user: {names}"

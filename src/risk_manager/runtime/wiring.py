@@ -256,11 +256,11 @@ async def _resolved(accounts: Sequence[AccountConfig], venue: ProjectXVenue) -> 
         return tuple(account.id for account in accounts if account.id is not None)
     listed = await venue.accounts()
     account_ids = tuple(account.id or _id_of(account.name, listed) for account in accounts)
-    _check_unique(accounts, account_ids)
+    check_unique(accounts, account_ids)
     return account_ids
 
 
-def _check_unique(accounts: Sequence[AccountConfig], account_ids: tuple[str, ...]) -> None:
+def check_unique(accounts: Sequence[AccountConfig], account_ids: Sequence[str]) -> None:
     """Two guards of one account would write over each other's journal and latch.
 
     Raises:
