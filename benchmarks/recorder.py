@@ -134,7 +134,7 @@ class _Recorder:
 
     def _listen(self) -> None:
         """Subscribe what a guard subscribes."""
-        broadcast = Broadcast(self._exchange, SimSettings(account_echoes_s=()))
+        broadcast = Broadcast(self._exchange, SimSettings(account_echoes_s=(), event_pace=0.0))
         subscriptions: list[tuple[Hub, bool, str, list[Any]]] = [(broadcast.user_hub, True, "SubscribeAccounts", [])]
         subscriptions += [
             (broadcast.user_hub, True, f"Subscribe{topic}", [self._number])

@@ -370,7 +370,8 @@ async def on_stage(
         exchange,
         users={USER: KEY},
         wall_clock=time.time_ns,
-        settings=SimSettings(calls=Window(1_000_000, 60.0), account_echoes_s=()),
+        # Market time stands still while events are on their way: their distances show nothing here, and cost time.
+        settings=SimSettings(calls=Window(1_000_000, 60.0), account_echoes_s=(), event_pace=0.0),
     )
     stage = Stage(exchange, server, clock, accounts)
     server.hold_orders(stage.hold)

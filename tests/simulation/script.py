@@ -21,7 +21,7 @@ class Setup(msgspec.Struct, frozen=True):
 
     Attributes:
         lead_s: how long before the end of the trading day it begins.   busy_s: how long things happen before the quiet.
-        echoes: the venue repeats account events.   flips: a close that fills late may go too far, as the venue's may.
+        event_pace: how far apart the venue sends the events of an execution, times what was captured.
     """
 
     seed: int
@@ -37,6 +37,7 @@ class Setup(msgspec.Struct, frozen=True):
     late_events_s: float
     token_lifetime_s: int
     clears_children: bool
+    event_pace: float
 
 
 class Happening(msgspec.Struct, frozen=True):
@@ -197,6 +198,7 @@ def _setup(seed: int, chance: random.Random) -> Setup:
         late_events_s=chance.choice((0.0, 0.0, 0.1)),
         token_lifetime_s=chance.choice((86_400, 86_400, 86_400, 1_500)),
         clears_children=chance.random() < 0.3,
+        event_pace=chance.choice((0.0, 1.0, 1.0, 1.0, 6.0)),
     )
 
 

@@ -109,6 +109,7 @@ class World:
                 token_lifetime_s=setup.token_lifetime_s,
                 rest_delay_s=setup.rest_delay_s,
                 rest=RestSettings(seed=setup.seed, delay_spread_s=setup.rest_delay_s),
+                event_pace=setup.event_pace,
                 event_delays_s={"GatewayUserOrder": setup.late_events_s},
                 bar_seconds=BAR_SECONDS,
             ),

@@ -20,7 +20,7 @@ from tests.simulator.server.test_hubs import silence
 SEARCH = {"onlyActiveAccounts": True}
 NEXT_ID = "CON.F.US.MNQ.Z26"
 UNAVAILABLE = "not in an active trading status"
-SETTINGS = SimSettings(account_echoes_s=(), ping_s=0.02)
+SETTINGS = SimSettings(account_echoes_s=(), event_pace=0.0, ping_s=0.02)
 
 
 class Scene:
@@ -764,12 +764,12 @@ async def stops_accounts_out(scene: Scene) -> None:
 async def limits_losses(scene: Scene) -> None:
     scene.throw("limit maximum loss of 1 to 100")
     scene.throw("limit daily loss of 1 to 9")
-    scene.throw("limit daily loss of 1 to 10 for 20ms")
+    scene.throw("limit daily loss of 1 to 10 for 500ms")
     # A dollar a tick from 80,001, and 2.48 of costs at the end: 9.24 down at 79,993, 10.24 at 79,992.
     await scene.place(size=2)
     scene.gateway.quote(79_993)
     assert scene.net() == 2
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.6)
     scene.gateway.quote(79_993)
     assert (scene.net(), (await scene.place())["errorCode"]) == (0, 4)
     scene.exchange.set_can_trade(scene.gateway.pat, True, scene.exchange.now_ns)

@@ -129,6 +129,7 @@ class Demo:
             after_step=self.referee.step_done,
         )
         self._begun_s = 0.0
+        self._server: SimServer | None = None
         self.daemon: Daemon | None = None
 
     @property
@@ -144,7 +145,7 @@ class Demo:
             JournalUnavailable: the temporary directory cannot be written.
         """
         begun_ns = stopwatch_ns()
-        server = SimServer(
+        self._server = server = SimServer(
             self.exchange,
             users={USER: API_KEY},
             wall_clock=wall_ns,
@@ -294,6 +295,8 @@ class Demo:
         guard, account = self.guard, self.guard.engine.account
         if not guard.is_idle or guard.calls_under_way != self._held_calls:
             return f"the guard is at work, {guard.calls_under_way} calls under way, {self._held_calls} held"
+        if self._server is not None and self._server.events_waiting:
+            return f"{self._server.events_waiting} events are still to be sent"
         held = {each.contract_id: each.net_contracts for each in self.exchange.positions(self._account_id)}
         if held != {key: book.net_contracts for key, book in account.holdings.items()}:
             return f"positions at the exchange: {held}"

@@ -272,11 +272,11 @@ class Matcher:
         )
         order = self._store(account, book, order, at_ns)
         told = OrderChanged(account.record.id, order, at_ns)
-        is_order_first = order.type in LIMIT_LIKE or order.parent_id is not None or order.id in account.children
-        if is_order_first:
+        is_first = is_told_first(order, has_children=order.id in account.children)
+        if is_first:
             self._emit(told)
         self.tell_fills(account, booked, at_ns)
-        if not is_order_first:
+        if not is_first:
             self._emit(told)
         self.settle_cash(account, booked, at_ns)
         self._settle_sibling(account, book, order, size, at_ns)
@@ -327,6 +327,11 @@ class Matcher:
         entry = account.orders[leg.parent_id]
         if leg.status is OrderStatus.FILLED and not entry.status.is_terminal:
             self.cancel(account, book, entry, at_ns)
+
+
+def is_told_first(order: SimOrder, *, has_children: bool) -> bool:
+    """Whether an order's own change is told before its fill."""
+    return order.type in LIMIT_LIKE or order.parent_id is not None or has_children
 
 
 def _with_prices(order: SimOrder, book: Book) -> SimOrder:

@@ -40,6 +40,11 @@ class ExchangeView:
         account = self._accounts.get(account_id)
         return None if account is None else account.orders.get(order_id)
 
+    def has_children(self, account_id: int, order_id: int) -> bool:
+        """Whether an order is an entry with a bracket, whatever has become of its children."""
+        account = self._accounts.get(account_id)
+        return account is not None and order_id in account.children
+
     def positions(self, account_id: int) -> list[SimPosition]:
         """The open positions by id; empty for an unknown account."""
         account = self._accounts.get(account_id)

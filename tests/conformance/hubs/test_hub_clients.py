@@ -17,7 +17,6 @@ from tests.simulator.server.gateway import MNQ_ID, Gateway, Json, RawHub, runnin
 JAVASCRIPT = ("signalr-negotiate", "signalr-skip")
 EVERY = (*JAVASCRIPT, "pysignalr", "signalrcore-negotiate", "signalrcore-skip")
 HUBS = ("user", "market")
-QUIET = SimSettings(account_echoes_s=())
 CLOSED = "Connection closed with an error."
 UNKNOWN = "Unknown hub method 'SubscribeNonsense'"
 
@@ -70,7 +69,7 @@ async def hears_all(heard: Listener, gateway: Gateway, token: str, *, mark: str)
 
 @pytest.mark.parametrize("client", EVERY, indirect=True)
 async def test_hears_on_both_hubs_what_goes_over_the_wire(client: Client) -> None:
-    async with running(QUIET) as gateway:
+    async with running() as gateway:
         gateway.quote()
         token = await gateway.login()
         async with listening(client, gateway, token) as heard:
@@ -91,7 +90,7 @@ async def test_hears_on_both_hubs_what_goes_over_the_wire(client: Client) -> Non
 
 @pytest.mark.parametrize("client", EVERY, indirect=True)
 async def test_comes_back_after_an_abrupt_drop_and_subscribes_again(client: Client) -> None:
-    async with running(QUIET) as gateway:
+    async with running() as gateway:
         gateway.quote()
         token = await gateway.login()
         async with listening(client, gateway, token) as heard:
@@ -107,7 +106,7 @@ async def test_comes_back_after_an_abrupt_drop_and_subscribes_again(client: Clie
 @pytest.mark.parametrize("client", EVERY, indirect=True)
 async def test_comes_back_after_a_type_7_that_lets_it(client: Client) -> None:
     """pysignalr ends, and its application runs a new client; the others reconnect by themselves."""
-    async with running(QUIET) as gateway:
+    async with running() as gateway:
         gateway.quote()
         token = await gateway.login()
         async with listening(client, gateway, token) as heard:
@@ -130,7 +129,7 @@ async def test_comes_back_after_a_type_7_that_lets_it(client: Client) -> None:
 
 @pytest.mark.parametrize("client", JAVASCRIPT, indirect=True)
 async def test_stays_away_after_a_type_7_that_does_not_let_it(client: Client) -> None:
-    async with running(QUIET) as gateway:
+    async with running() as gateway:
         gateway.quote()
         token = await gateway.login()
         async with listening(client, gateway, token) as heard:
@@ -149,7 +148,7 @@ async def test_stays_away_after_a_type_7_that_does_not_let_it(client: Client) ->
 @pytest.mark.parametrize("client", JAVASCRIPT, indirect=True)
 async def test_notices_a_server_that_falls_silent(client: Client) -> None:
     """Pings keep a quiet connection up; without them the client gives up on it and comes back."""
-    settings = SimSettings(account_echoes_s=(), ping_s=0.1)
+    settings = SimSettings(account_echoes_s=(), event_pace=0.0, ping_s=0.1)
     async with running(settings) as gateway:
         gateway.quote()
         token = await gateway.login()
@@ -169,7 +168,7 @@ async def test_notices_a_server_that_falls_silent(client: Client) -> None:
 
 @pytest.mark.parametrize("client", ["signalr-negotiate"], indirect=True)
 async def test_is_refused_with_a_token_that_was_revoked(client: Client) -> None:
-    async with running(QUIET) as gateway:
+    async with running() as gateway:
         gateway.quote()
         token = await gateway.login()
         async with listening(client, gateway, token, delaysMs=[0, 10]) as heard:
@@ -198,7 +197,7 @@ BAD_LINE = BadLine(lost=0.1, doubled=0.4, late=0.3, late_s=0.05)
 @pytest.mark.parametrize("client", EVERY, indirect=True)
 async def test_comes_through_a_schedule_of_faults(client: Client) -> None:
     """Drops, closes, refusals, losses, duplicates, delays; afterwards everything is heard again, in order."""
-    settings = SimSettings(account_echoes_s=(0.005, 0.02), ping_s=0.2)
+    settings = SimSettings(account_echoes_s=(0.005, 0.02), event_pace=0.0, ping_s=0.2)
     async with running(settings) as gateway:
         emitted: list[Emission] = []
         gateway.exchange.subscribe(emitted.append)

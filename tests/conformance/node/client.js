@@ -83,7 +83,7 @@ await waitFor(seen.positions, (event) => event.data.size === 2, "open position")
 const open = await post("Position/searchOpen", { accountId }, token);
 await post("Position/closeContract", { accountId, contractId }, token);
 await waitFor(seen.positions, (event) => event.action === 2, "flat position");
-await waitFor(seen.accounts, () => true, "balance");
+await waitFor(seen.accounts, ({ data }) => data.balance !== seen.accounts[0].data.balance, "balance of the exit");
 const after = await post("Position/searchOpen", { accountId }, token);
 const refusal = await user.invoke("SubscribeNonsense").catch((error) => error.message);
 

@@ -139,7 +139,8 @@ async def test_06_can_bind_leniently() -> None:
 
 @pytest.mark.parametrize("is_refused", [False, True])
 async def test_06_hides_or_refuses_accounts_of_others(is_refused: bool) -> None:
-    async with running(SimSettings(refuses_foreign_accounts=is_refused, account_echoes_s=())) as gateway:
+    settings = SimSettings(refuses_foreign_accounts=is_refused, account_echoes_s=(), event_pace=0.0)
+    async with running(settings) as gateway:
         gateway.quote()
         wire = await user_hub(gateway)
         error = (
@@ -214,7 +215,7 @@ async def test_06_takes_records_up_to_32_kib() -> None:
 
 
 async def test_07_carries_out_fire_and_forget_calls_without_an_answer() -> None:
-    async with running(SimSettings(account_echoes_s=())) as gateway:
+    async with running() as gateway:
         gateway.quote()
         wire = await user_hub(gateway)
         await wire.say(
@@ -315,7 +316,7 @@ async def test_10_serves_twenty_records_of_one_message_in_order() -> None:
 
 
 async def test_10_sends_whole_records_only_however_many_at_once() -> None:
-    async with running(SimSettings(account_echoes_s=())) as gateway:
+    async with running() as gateway:
         wire, token = await entered(gateway)
         for _ in range(4):
             await gateway.place(token)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from risk_manager.simulator.server import SimSettings
 from tests.conformance.script.frames import (
     BINARY,
     CLOSE,
@@ -90,7 +89,7 @@ async def test_13_can_cut_the_connection_without_a_frame() -> None:
 
 
 async def test_13_forgets_a_client_that_cuts_the_connection_and_serves_the_others() -> None:
-    async with running(SimSettings(account_echoes_s=())) as gateway:
+    async with running() as gateway:
         gateway.quote()
         token = await gateway.login()
         lost, kept = await subscribed(gateway, token), await subscribed(gateway, token)
@@ -116,7 +115,7 @@ async def test_13_ends_a_connection_that_breaks_the_websocket_protocol(opcode: i
 
 @pytest.mark.parametrize("end", ["type 7", "cut", "goodbye"])
 async def test_14_loses_subscriptions_with_the_connection(end: str) -> None:
-    async with running(SimSettings(account_echoes_s=())) as gateway:
+    async with running() as gateway:
         gateway.quote()
         token = await gateway.login()
         old = await subscribed(gateway, token)
@@ -146,7 +145,7 @@ async def test_14_loses_subscriptions_with_the_connection(end: str) -> None:
 
 
 async def test_15_tells_both_connections_of_a_user_the_same() -> None:
-    async with running(SimSettings(account_echoes_s=())) as gateway:
+    async with running() as gateway:
         gateway.quote()
         first = await subscribed(gateway, await gateway.login())
         second = await subscribed(gateway, await gateway.login())

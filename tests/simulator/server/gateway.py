@@ -19,6 +19,7 @@ USERS = {"pat": "a key of ten or more", "kim": "another key"}
 # 2026-08-19 20:49:25.3938333 UTC, a Wednesday, 15:49 in Chicago.
 NOW_NS = 1_787_172_565_393_833_300
 PATIENCE_S = 5.0
+AT_ONCE = SimSettings(account_echoes_s=(), event_pace=0.0)
 
 MNQ = SimContract(
     contract=Contract(
@@ -159,8 +160,8 @@ class RawHub:
 
 @contextlib.asynccontextmanager
 async def running(settings: SimSettings | None = None) -> AsyncIterator[Gateway]:
-    """A gateway that listens; without account echoes unless the settings say so."""
-    gateway = Gateway(settings or SimSettings(account_echoes_s=()))
+    """A gateway that listens; unless the settings say otherwise it tells everything at once and once only."""
+    gateway = Gateway(settings or AT_ONCE)
     gateway.port = await gateway.server.start()
     async with aiohttp.ClientSession() as gateway.http:
         try:

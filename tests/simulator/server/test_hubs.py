@@ -148,8 +148,23 @@ async def test_repeats_account_events_as_the_venue_does() -> None:
         assert first == second == third
 
 
+async def test_tells_an_execution_piece_by_piece_and_the_account_again() -> None:
+    async with running(SimSettings()) as gateway:
+        gateway.quote()
+        token = await gateway.login()
+        client = await user_hub(gateway)
+        client.frames.clear()
+        await gateway.place(token)
+        kinds = [record["target"].removeprefix("GatewayUser") for record in await client.take(6)]
+        assert kinds == ["Order", "Trade", "Order", "Position", "Account", "Account"]
+        assert len(client.frames) > 2
+        await gateway.post("Position/closeContract", {"accountId": gateway.pat, "contractId": MNQ_ID}, token)
+        kinds = [record["target"].removeprefix("GatewayUser") for record in await client.take(6)]
+        assert kinds == ["Order", "Trade", "Trade", "Order", "Position", "Account"]
+
+
 async def test_can_send_kinds_of_events_later_but_each_in_order() -> None:
-    settings = SimSettings(account_echoes_s=(), event_delays_s={"GatewayUserOrder": 0.02})
+    settings = SimSettings(account_echoes_s=(), event_pace=0.0, event_delays_s={"GatewayUserOrder": 0.02})
     async with running(settings) as gateway:
         gateway.quote()
         client = await user_hub(gateway)

@@ -1,8 +1,6 @@
 """What an exchange emission says on the two hubs, to whom and in which shape."""
 
-import asyncio
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 
 import msgspec
 
@@ -19,25 +17,30 @@ from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.server import depth, shapes, signalr
 from risk_manager.simulator.server.connection import HubConnection
 from risk_manager.simulator.server.distortion import BadLine, Distortion
+from risk_manager.simulator.server.event_offsets import EventOffsets, Moment
 from risk_manager.simulator.server.hubs import MARKET_TOPICS, USER_TOPICS, GroupKey, Hub, Topic
+from risk_manager.simulator.server.outbox import Outbox
 from risk_manager.simulator.server.poison import Poison, poisoned_record
 from risk_manager.simulator.server.settings import SimSettings
 from risk_manager.simulator.server.times import stream_time
 
+_MS_PER_S = 1000
+
 
 class Broadcast:
-    """Turns exchange emissions into hub records, in exchange order.
+    """Turns exchange emissions into hub records.
 
-    With `event_delays_s` an event is sent that much later than the exchange said it, so kinds may overtake each other;
-    events of one kind never do.
+    The events of an execution leave in the order and the distances of the venue (`event_offsets`), so that other
+    events come between them. States of one order, fills and states of a position in one contract, states of an
+    account: these never overtake each other.
     """
 
     def __init__(self, exchange: Exchange, settings: SimSettings) -> None:
         self._exchange = exchange
         self._settings = settings
         self._stream = settings.stream
-        self._later: set[asyncio.TimerHandle] = set()
-        self._waiting: defaultdict[str | Hub, deque[tuple[Hub, GroupKey, bytes]]] = defaultdict(deque)
+        self._offsets = EventOffsets(exchange)
+        self._outbox = Outbox()
         self.user_hub = Hub(settings, USER_TOPICS, self._user_group, _greet_silently)
         self.market_hub = Hub(settings, MARKET_TOPICS, _market_group, self._greet_with_the_market)
         self._distortions: dict[Hub, Distortion] = {}
@@ -54,10 +57,12 @@ class Broadcast:
         if self._unsubscribe is not None:
             self._unsubscribe()
         self._unsubscribe = None
-        for timer in self._later:
-            timer.cancel()
-        self._later.clear()
-        self._waiting.clear()
+        self._outbox.clear()
+
+    @property
+    def waiting(self) -> int:
+        """How many events are still to be sent."""
+        return len(self._outbox)
 
     def receive(self, emission: Emission) -> None:
         """Tell whoever subscribed to it."""
@@ -68,13 +73,13 @@ class Broadcast:
             case PrintHappened():
                 self._print(emission)
             case OrderChanged():
-                self._order(emission)
+                self._order(emission, self._offsets.of(emission))
             case FillHappened():
-                self._fill(emission)
+                self._fill(emission, self._offsets.of(emission))
             case PositionChanged():
-                self._position(emission)
+                self._position(emission, self._offsets.of(emission))
             case AccountChanged():
-                self._account(emission)
+                self._account(emission, self._offsets.of(emission))
 
     def distort(self, hub: Hub, distortion: Distortion | None) -> None:
         """Send what the exchange says through a bad line from now on; None repairs it."""
@@ -126,69 +131,73 @@ class Broadcast:
             row = shapes.print_row(emission, self._exchange.contracts[emission.contract_id])
             self._market(group, "GatewayTrade", self._stream.batches([row]))
 
-    def _order(self, emission: OrderChanged) -> None:
+    def _order(self, emission: OrderChanged, moment: Moment) -> None:
         group = ("Orders", emission.account_id)
         if self.user_hub.has_members(group):
             contract = self._exchange.contracts[emission.order.contract_id]
             row = shapes.order_row(emission.order, contract, stream_time)
-            self._publish(self.user_hub, group, "GatewayUserOrder", self._stream.user_event(shapes.UPDATE, row))
+            lane = ("order", emission.order.id)
+            self._tell(moment, lane, group, "GatewayUserOrder", self._stream.user_event(shapes.UPDATE, row))
 
-    def _fill(self, emission: FillHappened) -> None:
+    def _fill(self, emission: FillHappened, moment: Moment) -> None:
         group = ("Trades", emission.account_id)
         if self.user_hub.has_members(group):
             contract = self._exchange.contracts[emission.fill.contract_id]
             action = shapes.UPDATE if emission.fill.is_voided else shapes.CREATE
             row = shapes.fill_row(emission.fill, contract, stream_time)
-            self._publish(self.user_hub, group, "GatewayUserTrade", self._stream.user_event(action, row))
+            lane = ("fill", emission.account_id, contract.id)
+            self._tell(moment, lane, group, "GatewayUserTrade", self._stream.user_event(action, row))
 
-    def _position(self, emission: PositionChanged) -> None:
+    def _position(self, emission: PositionChanged, moment: Moment) -> None:
         group = ("Positions", emission.account_id)
         if self.user_hub.has_members(group):
             contract = self._exchange.contracts[emission.position.contract_id]
             action = shapes.DELETE if emission.is_flat else shapes.UPDATE
             row = shapes.position_row(emission.position, contract, stream_time)
-            self._publish(self.user_hub, group, "GatewayUserPosition", self._stream.user_event(action, row))
+            lane = ("position", emission.account_id, contract.id)
+            self._tell(moment, lane, group, "GatewayUserPosition", self._stream.user_event(action, row))
 
-    def _account(self, emission: AccountChanged) -> None:
+    def _account(self, emission: AccountChanged, moment: Moment) -> None:
         group = ("Accounts", emission.account.user)
         if not self.user_hub.has_members(group):
             return
         event = self._stream.user_event(shapes.UPDATE, shapes.account_row(emission.account))
-        self._publish(self.user_hub, group, "GatewayUserAccount", event)
-        for delay_s in self._settings.account_echoes_s:
-            self._after(delay_s, lambda: self._echo_account(group, emission.account_id))
+        told_s = self._tell(moment, ("account", emission.account_id), group, "GatewayUserAccount", event)
+        echoes_s = self._settings.account_echoes_s
+        if echoes_s is None:
+            echoes_s = tuple(each_ms / _MS_PER_S for each_ms in moment.echoes_ms)
+        for echo_s in echoes_s:
+            self._outbox.put(lambda: self._echo_account(group, emission.account_id), told_s + echo_s)
 
     def _echo_account(self, group: GroupKey, account_id: int) -> None:
         """The venue repeats account events from its database: the repeat shows the balance of its own moment."""
         account = self._exchange.account(account_id)
         if account is not None:
             event = self._stream.user_event(shapes.UPDATE, shapes.account_row(account))
-            self._transmit(self.user_hub, group, signalr.invocation("GatewayUserAccount", event))
+            record = signalr.invocation("GatewayUserAccount", event)
+            # What was told before and is still on its way shows an older balance.
+            self._send_later(0.0, ("account", account_id), self.user_hub, group, record)
+
+    def _tell(self, moment: Moment, lane: Hashable, group: GroupKey, target: str, event: object) -> float:
+        """Send an event of the user hub in its time, and give back after how many seconds that is."""
+        execution, late_s = moment.execution, self._settings.event_delays_s.get(target, 0.0)
+        offset_s = moment.offset_ms / _MS_PER_S * self._settings.event_pace
+        if execution is not None:
+            offset_s = max(offset_s, execution.latest_s)
+        record = signalr.invocation(target, event)
+        told_s = self._send_later(offset_s + late_s, lane, self.user_hub, group, record)
+        if execution is not None:
+            execution.latest_s = max(offset_s, told_s - late_s)
+        return told_s
 
     def _market(self, group: GroupKey, target: str, payloads: Iterable[object]) -> None:
         for payload in payloads:
-            self._publish(self.market_hub, group, target, group[1], payload)
+            record = signalr.invocation(target, group[1], payload)
+            late_s = self._settings.event_delays_s.get(target, 0.0)
+            self._send_later(late_s, target, self.market_hub, group, record)
 
-    def _publish(self, hub: Hub, group: GroupKey, target: str, *arguments: object) -> None:
-        record = signalr.invocation(target, *arguments)
-        delay_s = self._settings.event_delays_s.get(target, 0.0)
-        self._in_order(target, delay_s, self._transmit, (hub, group, record))
-
-    def _in_order(
-        self,
-        queue: str | Hub,
-        delay_s: float,
-        act: Callable[[Hub, GroupKey, bytes], None],
-        item: tuple[Hub, GroupKey, bytes],
-    ) -> None:
-        """Act later, never before what the same queue holds already."""
-        waiting = self._waiting[queue]
-        if delay_s <= 0 and not waiting:
-            act(*item)
-            return
-        # Timers of equal time fire in no fixed order, so each takes the oldest item of its queue, not its own.
-        waiting.append(item)
-        self._after(delay_s, lambda: act(*waiting.popleft()))
+    def _send_later(self, delay_s: float, lane: Hashable, hub: Hub, group: GroupKey, record: bytes) -> float:
+        return self._outbox.put(lambda: self._transmit(hub, group, record), delay_s, lane)
 
     def _transmit(self, hub: Hub, group: GroupKey, record: bytes) -> None:
         poison = self._poisons.get(hub)
@@ -196,23 +205,12 @@ class Broadcast:
             record = poisoned_record(record, poison)
         distortion = self._distortions.get(hub)
         behind_s = 0.0 if distortion is None else distortion.line.behind_s
-        self._in_order(hub, behind_s, self._send, (hub, group, record))
+        self._outbox.put(lambda: self._send(hub, group, record), behind_s, hub)
 
     def _send(self, hub: Hub, group: GroupKey, record: bytes) -> None:
         distortion = self._distortions.get(hub)
         for copy_s in distortion.copies_s() if distortion is not None else (0.0,):
-            if copy_s <= 0:
-                hub.publish(group, record)
-            else:
-                self._after(copy_s, lambda: hub.publish(group, record))
-
-    def _after(self, delay_s: float, act: Callable[[], None]) -> None:
-        def run() -> None:
-            self._later.discard(timer)
-            act()
-
-        timer = asyncio.get_running_loop().call_later(delay_s, run)
-        self._later.add(timer)
+            self._outbox.put(lambda: hub.publish(group, record), copy_s)
 
     def _user_group(
         self, connection: HubConnection, topic: Topic, argument: str | int | None = None, /

@@ -115,6 +115,11 @@ class SimServer:
         """The paths of the REST API below `/api/`."""
         return tuple(each.path for each in self._repertoire.table())
 
+    @property
+    def events_waiting(self) -> int:
+        """How many events of the hubs are on their way and not sent yet, repeats among them."""
+        return self._broadcast.waiting
+
     # Faults on demand. `hub` is "user", "market" or None for both; `place` is a hub or "rest".
 
     def drop_connections(self, hub: str | None = None, *, resets: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""What can be set about the simulated gateway's transport; the defaults add no delay."""
+"""What can be set about the simulated gateway's transport; by default REST adds no delay, hub events the venue's."""
 
 from collections.abc import Mapping
 
@@ -20,9 +20,11 @@ class SimSettings(msgspec.Struct, frozen=True, kw_only=True):
         retry_after_s: sent with a 429 when set.
         rest: what the REST API's sources leave open.
         rest_delay_s: added before every REST reply.
-        event_delays_s: by event name (`GatewayUserTrade`), how much later than the exchange it is sent.
+        event_pace: the events of an execution leave one after another, in the distances captured at the venue times
+            this; 0 sends them all at once.
+        event_delays_s: by event name (`GatewayUserTrade`), how much later still it is sent.
+        account_echoes_s: after how many seconds an account event is repeated; None is as the venue was seen to do it.
         bar_seconds: how many one-second bars are kept of each contract; seconds without a price are none.
-        account_echoes_s: after how many seconds an account event is repeated, as the venue does.
         stream: how hub events are wrapped.
         ping_s: pace of hub pings.   client_silence_s: patience with a client that has pinged before.
         handshake_s, negotiation_s: how long a connection may take to shake hands, and an unused negotiated id lives.
@@ -44,9 +46,10 @@ class SimSettings(msgspec.Struct, frozen=True, kw_only=True):
     retry_after_s: int | None = None
     rest: RestSettings = RestSettings()
     rest_delay_s: float = 0.0
+    event_pace: float = 1.0
     event_delays_s: Mapping[str, float] = {}
+    account_echoes_s: tuple[float, ...] | None = None
     bar_seconds: int = SECONDS_KEPT
-    account_echoes_s: tuple[float, ...] = (0.05, 0.4)
     stream: StreamShapes = StreamShapes()
     ping_s: float = 15.0
     client_silence_s: float = 30.0
