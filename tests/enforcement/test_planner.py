@@ -266,6 +266,21 @@ def test_does_not_reduce_what_may_not_be_there() -> None:
     assert desk.at(2) == ["close EP"], "a close has no size that could be wrong"
 
 
+@pytest.mark.parametrize(("left", "sent"), [(3, []), (2, ["reduce EP by 1"])])
+def test_a_part_of_a_reduction_is_not_the_whole_of_it(left: int, sent: list[str]) -> None:
+    """The fills say 4, the venue's last word 6: of the 2 that are certainly too many one has gone, then the other."""
+    state = account((ES, 6))
+    state.holdings[ES.id].unsettled_ns = 1
+    state.holdings[ES.id].filled_net = 4
+    desk = Desk(state, [("r", SizesAtMost((AtMost(ES.id, 2),)))])
+    assert desk.at(0) == ["reduce EP by 2"]
+    desk.accepts(50)
+    state.holdings[ES.id].unsettled_ns = None
+    state.holdings[ES.id].net_contracts = left
+    desk.goals = [("r", SizesAtMost((AtMost(ES.id, 1),)))]
+    assert desk.at(300) == sent
+
+
 def test_cancels_again_what_still_works() -> None:
     desk = Desk(account(orders=(order("add", BUY, 1),)))
     assert desk.at(0) == ["cancel add"]

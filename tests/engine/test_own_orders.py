@@ -8,7 +8,7 @@ from risk_manager.domain.events import ActionAccepted, ActionRejected, ActionUnk
 from risk_manager.domain.fill import Fill
 from risk_manager.domain.order import Order, OrderStatus, OrderType, Side
 from risk_manager.engine import Engine
-from risk_manager.engine.own_orders import EFFECT_NS, LATE_NS, SKEW_NS, UNANSWERED_NS
+from risk_manager.engine.own_orders import EFFECT_NS, LATE_NS, SKEW_NS, UNANSWERED_NS, OwnClose, OwnOrders
 from risk_manager.rules import RULES, DailyRealizedLoss, MaxContracts, MaxContractsPerInstrument, build_rule
 from risk_manager.testing.events import DAY_NS, ES, MNQ, SECOND_NS, micros
 from risk_manager.testing.guarded import Guarded
@@ -93,6 +93,17 @@ def test_counts_what_has_filled_of_a_reduction() -> None:
     assert counted == [1, 1, 2, 3, 3]
     restored = Engine.restore(guarded.settings, guarded.engine.snapshot())
     assert restored.account.executed_contracts(reduction) == 3
+
+
+def test_an_order_of_exactly_a_requests_size_is_that_requests() -> None:
+    """The first request met a position that had just been turned round, and became an order of the other side."""
+    fills = [Fill("f", "cut", ES.id, SELL, 1, 20_000, 300, None)]
+    for sizes, counted in (((3, 1), (0, 1)), ((1, 3), (1, 0)), ((3, 2), (1, 0)), ((1, 1), (1, 0))):
+        orders = OwnOrders()
+        for number, size in enumerate(sizes):
+            orders.asked(OwnClose(f"a{number}", ES.id, SELL, size, 100 * (number + 1), 1_000), ())
+        assert orders.judge(ES.id, fills, 400)
+        assert tuple(orders.executed_contracts(ES.id, f"a{number}") for number in range(2)) == counted
 
 
 @pytest.mark.parametrize(

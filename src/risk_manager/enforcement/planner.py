@@ -68,7 +68,7 @@ def plan(
             continue
         action = _shrink(contract_id, demanded, account, in_flight, ids)
         if action is not None:
-            in_flight.sent(action, holding.net_contracts, now_ns)
+            in_flight.sent(action, _net_before(action, holding), now_ns)
             shrinks.append(action)
     return Plan((*shrinks, *cancels), min(wakes, default=None))
 
@@ -114,6 +114,14 @@ def _shrink(
         return ClosePosition(ids.next(), demanded.intent_id, contract_id)
     size = account.holdings[contract_id].certain_contracts - demanded.most
     return ReducePosition(ids.next(), demanded.intent_id, contract_id, size) if size > 0 else None
+
+
+def _net_before(action: ClosePosition | ReducePosition, holding: HoldingView) -> int:
+    """What the action's effect is told by. A reduction counts from what is certain: from more, a part would do."""
+    net = holding.net_contracts
+    if isinstance(action, ClosePosition):
+        return net
+    return holding.certain_contracts if net > 0 else -holding.certain_contracts
 
 
 def _is_close(contract_id: str, demanded: Demanded, in_flight: InFlight) -> bool:

@@ -162,17 +162,20 @@ def _is_foreign(order: Order, close: OwnClose) -> bool:
 
 
 def _orders_of(closes: Iterable[OwnClose], fills: Sequence[Fill], taken: frozenset[str]) -> dict[str, tuple[str, int]]:
-    """The orders the requests became, each request in turn taking what fits it, the earliest first.
+    """The orders the requests became: of exactly a request's size first, then each request in turn what fits it.
 
     By order id: the request's action id, and the contracts that have filled.
     """
     found: dict[str, tuple[str, int]] = {}
-    for close in closes:
-        room = close.size
-        for order_id, size in _candidates(close, fills).items():
-            if order_id not in taken and order_id not in found and size <= room:
-                found[order_id] = close.action_id, size
-                room -= size
+    offers = [(close, _candidates(close, fills)) for close in closes]
+    for is_exact in (True, False):
+        for close, candidates in offers:
+            room = close.size - sum(size for action_id, size in found.values() if action_id == close.action_id)
+            for order_id, size in candidates.items():
+                is_fitting = size <= room and (size == close.size or not is_exact)
+                if is_fitting and order_id not in taken and order_id not in found:
+                    found[order_id] = close.action_id, size
+                    room -= size
     return found
 
 
