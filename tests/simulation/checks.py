@@ -116,6 +116,7 @@ class Checks:
         self._read_s: dict[str, float] = {}
         self._opened_by_ns: dict[str, int] = {}
         self._latched: dict[int, Latched] = {}
+        self._latched_ahead: dict[int, set[int]] = defaultdict(set)
         self._has_no_journal = self._is_latch_alone = False
         self._forgotten: set[int] = set()
         self.wire = Wire(self.fail, elapsed_s)
@@ -260,10 +261,10 @@ class Checks:
         if last is not None and last.sequence == decision.sequence:
             return
         # What a crash took from a journal that was out of order is known from the latch, at least that it was.
-        ahead = self._ahead(account)
-        before = {last.sequence if last is not None else 0, ahead.sequence if ahead is not None else 0}
+        before = {last.sequence if last is not None else 0} | self._latched_ahead[account]
         if decision.sequence - 1 not in before:
             self.fail("I23", f"decision {decision.sequence} follows {sorted(before)}")
+        self._latched_ahead[account] = {one for one in self._latched_ahead[account] if one >= decision.sequence}
         self._sequence[account] = decision
         for intent in decision.intents:
             self._opened_by_ns.setdefault(intent.id, self._now_ns())
@@ -291,6 +292,7 @@ class Checks:
     def latched(self, account: int, latched: Latched) -> None:
         """Note what the second memory holds: as good as the journal from then on."""
         self._latched[account] = latched
+        self._latched_ahead[account].add(latched.sequence)
 
     def _ahead(self, account: int) -> Latched | None:
         """What the latch holds, if that is later than the journal's end."""
