@@ -11,8 +11,10 @@ COMMANDS = {
     ("doctor",): ("--config", "--json"),
     ("probe",): ("--config", "--out", "--seconds"),
     ("run",): ("--config", "--log-json", "--log-level"),
-    ("sim",): ("serve",),
-    ("sim", "serve"): ("--tape", "--speed", "--port", "--seed", "--accounts", "--call-delay", "--trader", "--json"),
+    ("sim",): ("serve", "settings"),
+    ("sim", "serve"): (
+        *("--tape", "--speed", "--port", "--seed", "--accounts", "--call-delay", "--trader", "--set", "--json"),
+    ),
     ("trader",): ("status", "logs"),
     ("trader", "status"): ("--json", "--live", "--url"),
     ("trader", "logs"): ("--most", "--json", "--url"),

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from risk_manager.cli import app
+from risk_manager.simulator.written_settings import SETTINGS
 from tests.e2e.processes import PATIENCE_S, PROJECT, call, command, environment, simulator, wait_for
 
 BARS = "time,open,high,low,close,volume\n2023-12-26T15:00:00,4800,4803,4797,4801,500\n"
@@ -151,3 +152,36 @@ def test_takes_brackets_only_where_they_are_enabled(
         stop = {"stopLossBracket": {"ticks": -20, "type": 4}}
         answer = sim.ask("Order/place", entry | {"limitPrice": 20_000} | stop)
         assert (answer["errorCode"], answer["errorMessage"]) == (error_code, message)
+
+
+def test_serves_with_what_is_set() -> None:
+    options = ("--set", "manners.closed_text=Shut.", "--set", "rest.writes_ids_as_text=true", "--control-port", "0")
+    with simulator(*options) as sim:
+        control = sim.serving["control_url"]
+        quote = b'{"contract": "MNQ", "bid_ticks": 99000, "ask_ticks": 99001}'
+        for path, body in (("quotes", quote), ("faults", b"halt all")):
+            urllib.request.urlopen(f"{control}/{path}", data=body, timeout=PATIENCE_S).close()
+        entry = {"accountId": sim.account_ids[0], "contractId": sim.contract("MNQ"), "type": 2, "side": 0, "size": 1}
+        answer = sim.ask("Order/place", entry)
+        assert (answer["errorCode"], answer["errorMessage"]) == (2, "Shut.")
+        assert isinstance(answer["orderId"], str)
+
+
+def test_tells_all_that_is_wrong_with_settings_and_serves_nothing() -> None:
+    options = ("--set", "event_pace=fast", "--set", "colour=red", "--set", "ping_s")
+    done = CliRunner().invoke(app, ["sim", "serve", *options])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "sim serve: --set event_pace=fast: event_pace takes a number from 0 to 1000",
+        "sim serve: --set colour=red: nothing is called colour",
+        "sim serve: --set ping_s: write NAME=VALUE",
+    ]
+
+
+def test_lists_everything_that_can_be_set() -> None:
+    done = CliRunner(env={"COLUMNS": "160", "NO_COLOR": "1"}).invoke(app, ["sim", "settings"])
+    assert done.exit_code == 0
+    for each in SETTINGS.values():
+        assert f"\n{each.name} " in done.output
+    assert "a number from 0 to 1000" in done.output
+    assert "[a number from 0 to 86400, ...], or null" in " ".join(done.output.split())

@@ -1,4 +1,4 @@
-"""The page about faults names every verb and every word, and its examples are understood."""
+"""The page about faults names every verb, word and setting, and its examples are understood."""
 
 import re
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from risk_manager.simulator.fault_script import parse_script, parse_sentence
 from risk_manager.simulator.fault_verbs import VERBS
 from risk_manager.simulator.fault_words import KINDS
+from risk_manager.simulator.written_settings import SETTINGS, read_settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "simulate-faults.md").read_text(encoding="utf-8")
 
@@ -28,6 +29,17 @@ def test_describes_every_verb_in_its_own_words() -> None:
 
 def test_explains_every_word() -> None:
     assert [row.split("`")[1] for row in rows("Every word")] == [f"<{name}>" for name in KINDS]
+
+
+def test_lists_every_setting() -> None:
+    listed = [f"| `{each.name}` | `{each.default}` | {each.takes} | {each.meaning} |" for each in SETTINGS.values()]
+    assert rows("Every setting") == listed
+
+
+def test_shows_settings_that_are_understood() -> None:
+    words = ["".join(word) for word in re.findall(r"--set (?:'([^']+)'|(\S+))", PAGE)]
+    assert len(words) == 4
+    read_settings(words)
 
 
 def test_shows_a_script_that_is_understood() -> None:

@@ -148,7 +148,7 @@ def test_watches_no_more_without_limits() -> None:
 def test_refuses_what_is_placed_on_a_stopped_account_as_its_manners_or_the_caller_say(
     code: RefusalCode | None, refused: Refused
 ) -> None:
-    exchange = Exchange([listed("MNQ", "U26")], manners=Manners(stop_out_code=RefusalCode.ACCOUNT_REJECTED))
+    exchange = Exchange([listed("MNQ", "U26")], manners=Manners(stop_out_code="account_rejected"))
     account = exchange.open_account(user="trader", name="A", balance_micros=BALANCE)
     exchange.quote(MNQ, 1000, 1001, 1)
     exchange.stop_out(account, Breach.MAXIMUM, 2, code=code)

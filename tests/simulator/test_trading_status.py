@@ -96,9 +96,9 @@ def test_shuts_a_contract_too_that_is_listed_while_closed() -> None:
 
 
 def test_can_say_it_as_an_older_build_or_with_the_apis_own_code() -> None:
-    older = Week(Manners(closed=messages.rejected(messages.OUTSIDE_HOURS)))
+    older = Week(Manners(closed_text=messages.OUTSIDE_HOURS))
     assert text_of(older.buy("2026-08-22T12:00:00")) == (RefusalCode.REJECTED, "Outside of trading hours.")
-    coded = Week(Manners(closed=Refused(RefusalCode.OUTSIDE_HOURS)))
+    coded = Week(Manners(closed_code="outside_hours", closed_text=None))
     assert text_of(coded.buy("2026-08-22T12:00:00")) == (RefusalCode.OUTSIDE_HOURS, None)
 
 

@@ -8,13 +8,9 @@ import typer
 if TYPE_CHECKING:
     from risk_manager.simulator.fault_script import Script
     from risk_manager.simulator.serve import ServedUser, ServeOptions, Serving
+    from risk_manager.simulator.written_settings import Settings
 
 app = typer.Typer(help="The simulated ProjectX gateway.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep `serve` a subcommand though it is the only one."""
 
 
 @app.command()
@@ -45,6 +41,12 @@ def serve(
         ),
     ] = None,
     trader: Annotated[str | None, typer.Option(help="Scripted trader on the first account, such as doubler.")] = None,
+    written: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Set one thing, as `sim settings` lists them. May be repeated."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print where it is as one line of JSON.")] = False,
 ) -> None:
     """Serve REST and both SignalR hubs until stopped; prints where it is and how to log in."""
@@ -70,6 +72,7 @@ def serve(
         faults=_script(faults),
         fault_seed=fault_seed,
         control_port=control_port,
+        settings=_settings(written or []),
     )
     try:
         asyncio.run(_serve_until_stopped(options, as_json=as_json))
@@ -103,6 +106,33 @@ async def _serve_until_stopped(options: "ServeOptions", *, as_json: bool) -> Non
     call_on_stop(server.cancel)
     with suppress(asyncio.CancelledError):
         await server
+
+
+@app.command()
+def settings() -> None:
+    """Everything that `sim serve --set NAME=VALUE` can set, with its default."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from risk_manager.simulator.written_settings import SETTINGS
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold underline")
+    table.add_column("setting", no_wrap=True, style="bold")
+    for heading in ("default", "takes", "what it is"):
+        table.add_column(heading)
+    for each in SETTINGS.values():
+        table.add_row(each.name, *map(escape, (each.default, each.takes, each.meaning)))
+    Console().print(table)
+
+
+def _settings(written: list[str]) -> "Settings":
+    from risk_manager.simulator.written_settings import SettingsRefused, read_settings
+
+    try:
+        return read_settings(written)
+    except SettingsRefused as refused:
+        raise _refused("\n".join(f"--set {each}" for each in str(refused).splitlines())) from None
 
 
 def _script(path: Path | None) -> "Script":

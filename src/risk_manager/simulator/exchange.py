@@ -178,7 +178,7 @@ class Exchange(ExchangeView):
             code: what placing is refused as from then on; None is by the venue's manners.
         """
         at_ns = self._advance(at_ns)
-        code = code or self._manners.stop_out_code
+        code = code or RefusalCode(self._manners.stop_out_code)
         self.liquidate(account_id, at_ns)
         if breach is Breach.DAILY:
             self.lock_out(account_id, at_ns, next_day_ns(at_ns), reason="DailyLossLimit", code=code)

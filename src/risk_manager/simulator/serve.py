@@ -22,6 +22,7 @@ from risk_manager.simulator.server import SimServer
 from risk_manager.simulator.server.control import ControlApi
 from risk_manager.simulator.traders import new_trader
 from risk_manager.simulator.traders._unhurried import Unhurried
+from risk_manager.simulator.written_settings import Settings
 
 START_PRICES = {
     "ES": 6_850,
@@ -63,6 +64,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
         fault_seed: of a day of random faults, played beside them; None leaves chance out.
         control_port: of the control API, 0 takes a free one; None leaves it off.
         trader: name of a scripted trader who trades the first account; None leaves them to you.
+        settings: of the server, and of the exchange where the sources are silent.
     """
 
     user: str = "demo"
@@ -82,6 +84,7 @@ class ServeOptions(msgspec.Struct, frozen=True):
     faults: Script = Script()
     fault_seed: int | None = None
     control_port: int | None = None
+    settings: Settings = Settings()
 
 
 class ServedUser(msgspec.Struct, frozen=True):
@@ -138,7 +141,8 @@ async def serve(
     """
     contracts, feed = _recorded(options, options.tape) if options.tape else _invented(options, wall_ns())
     listed = contracts if options.tape else _with_the_rest(contracts, wall_ns())
-    exchange = Exchange(listed, hours=TradingHours() if options.keeps_hours else None)
+    hours = TradingHours() if options.keeps_hours else None
+    exchange = Exchange(listed, hours=hours, manners=options.settings.manners)
     users = tuple(_opened(exchange, options, number) for number in range(options.users))
     seats = []
     if options.trader is not None:
@@ -149,7 +153,8 @@ async def serve(
     market = Market(exchange, feed, seats, speed=options.speed, repeats=options.tape is not None, most_idle_s=2.0)
     # One step before anybody connects: the venue's clock must not show 1970.
     market.step()
-    server = SimServer(exchange, users={each.user: each.api_key for each in users}, wall_clock=wall_ns)
+    keys = {each.user: each.api_key for each in users}
+    server = SimServer(exchange, users=keys, wall_clock=wall_ns, settings=options.settings.server)
     schedule = FaultSchedule(server, tell)
     if problems := schedule.problems(options.faults):
         raise FaultsRefused("\n".join(problems))

@@ -21,7 +21,7 @@ from risk_manager.simulator.server.event_offsets import EventOffsets, Moment
 from risk_manager.simulator.server.hubs import MARKET_TOPICS, USER_TOPICS, GroupKey, Hub, Topic
 from risk_manager.simulator.server.outbox import Outbox
 from risk_manager.simulator.server.poison import Poison, poisoned_record
-from risk_manager.simulator.server.settings import SimSettings
+from risk_manager.simulator.server.settings import EventName, SimSettings
 from risk_manager.simulator.server.times import stream_time
 
 _MS_PER_S = 1000
@@ -178,7 +178,7 @@ class Broadcast:
             # What was told before and is still on its way shows an older balance.
             self._send_later(0.0, ("account", account_id), self.user_hub, group, record)
 
-    def _tell(self, moment: Moment, lane: Hashable, group: GroupKey, target: str, event: object) -> float:
+    def _tell(self, moment: Moment, lane: Hashable, group: GroupKey, target: EventName, event: object) -> float:
         """Send an event of the user hub in its time, and give back after how many seconds that is."""
         execution, late_s = moment.execution, self._settings.event_delays_s.get(target, 0.0)
         offset_s = moment.offset_ms / _MS_PER_S * self._settings.event_pace
@@ -190,7 +190,7 @@ class Broadcast:
             execution.latest_s = max(offset_s, told_s - late_s)
         return told_s
 
-    def _market(self, group: GroupKey, target: str, payloads: Iterable[object]) -> None:
+    def _market(self, group: GroupKey, target: EventName, payloads: Iterable[object]) -> None:
         for payload in payloads:
             record = signalr.invocation(target, group[1], payload)
             late_s = self._settings.event_delays_s.get(target, 0.0)

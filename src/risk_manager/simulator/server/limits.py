@@ -1,15 +1,21 @@
 """The venue's call budget: a sliding window per user and kind of call."""
 
 from collections import deque
+from typing import Annotated
 
 import msgspec
 
 
 class Window(msgspec.Struct, frozen=True):
-    """At most `calls` calls in any `seconds` seconds."""
+    """A budget of calls.
 
-    calls: int
-    seconds: float
+    Attributes:
+        calls: how many calls a user may make.
+        seconds: in any stretch of so many seconds.
+    """
+
+    calls: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 
 class SlidingWindow:

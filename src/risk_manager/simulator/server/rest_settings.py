@@ -1,8 +1,13 @@
 """What the REST API's sources leave open or describe in two ways, as choices; the defaults are the likelier reading."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
+
+_Delay = Annotated[float, msgspec.Meta(ge=0, le=86_400)]
+_Rows = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+_Code = Annotated[int, msgspec.Meta(ge=1, le=99)]
 
 
 class RestSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,13 +21,14 @@ class RestSettings(msgspec.Struct, frozen=True, kw_only=True):
         logout_ends_user: a logout ends all sessions of the user, not only its own.
         has_live_data: the users' market data covers live accounts, so that `live: true` finds contracts and bars.
         bars_lag_s: bars younger than this are not there yet.
-        query_page_rows, query_page_most: how many orders a page of `v2/query` holds unless told, and at most.
+        query_page_rows: how many orders a page of `v2/query` holds unless told.
+        query_page_most: how many it may be told to hold.
         page_offset_counts_pages: `pageOffset` counts pages; else orders.
         cancel_done_code, modify_done_code: the answer about an order that is filled, cancelled or rejected.
         pads_decimals: money and prices are written with nine digits after the point, as the documents show them.
         writes_ids_as_text: ids of orders are strings.
         delay_spread_s: on top of the delay of every reply, a random part of this; the venue takes 40 to 120 ms.
-        seed: of that randomness.
+        seed: that of the random part.
     """
 
     apps: Mapping[str, str] = {}
@@ -31,13 +37,13 @@ class RestSettings(msgspec.Struct, frozen=True, kw_only=True):
     validation_explains: bool = False
     logout_ends_user: bool = False
     has_live_data: bool = False
-    bars_lag_s: float = 0.0
-    query_page_rows: int = 100
-    query_page_most: int = 1000
+    bars_lag_s: _Delay = 0.0
+    query_page_rows: _Rows = 100
+    query_page_most: _Rows = 1000
     page_offset_counts_pages: bool = False
-    cancel_done_code: int = 2
-    modify_done_code: int = 2
+    cancel_done_code: _Code = 2
+    modify_done_code: _Code = 2
     pads_decimals: bool = False
     writes_ids_as_text: bool = False
-    delay_spread_s: float = 0.0
+    delay_spread_s: _Delay = 0.0
     seed: int = 0

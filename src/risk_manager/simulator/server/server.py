@@ -55,7 +55,7 @@ class SimServer:
         self.faults = Faults()
         self._settings = settings or SimSettings()
         self._now_ns = venue_clock or (lambda: exchange.now_ns)
-        self._mint = TokenMint(self._settings.token_key, self._settings.token_lifetime_s, wall_clock)
+        self._mint = TokenMint(self._settings.signing_key.encode(), self._settings.token_lifetime_s, wall_clock)
         self._bars = BarStore(self._settings.bar_seconds)
         rest = self._settings.rest
         self._users = UserBook(users, rest.apps, rest.passwords)

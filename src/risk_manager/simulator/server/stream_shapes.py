@@ -1,7 +1,7 @@
 """The forms in which builds of the venue, and its documents, wrap what they stream; the defaults are as captured."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -23,7 +23,7 @@ class StreamShapes(msgspec.Struct, frozen=True, kw_only=True):
     are_batches_lists: bool = True
     pads_lists: bool = False
     is_quote_listed: bool = False
-    depth_levels: int = 40
+    depth_levels: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 40
 
     def user_event(self, action: int, row: Row) -> object:
         """The argument of a user-hub event."""
