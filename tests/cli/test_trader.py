@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from risk_manager.cli import app
-from tests.cli.fake_guard import ANSWERS, DECISIONS, EXPLANATION, STATUS, answering
+from tests.cli.fake_guard import ACCOUNT, ANSWERS, DECISIONS, EXPLANATION, STATUS, answering
 from tests.e2e.processes import call, free_port, say
 
 HEAVY = {"aiohttp", "asyncio", "msgspec", "pydantic", "rich", "ruamel", "sqlite3", "structlog"}
@@ -21,6 +21,15 @@ def test_shows_the_status_on_a_screen() -> None:
     assert (done.returncode, asked) == (0, ["/api/status"])
     for shown in ("practice", "LOCKED", "-$787.50", "-2 MNQH6", "DAILY_LOSS", "8:31:00", "market_hub", "day loss"):
         assert shown in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize("can_trade", [True, False])
+def test_says_that_the_venue_blocks_an_account(can_trade: bool) -> None:
+    told = {**STATUS, "accounts": [{**ACCOUNT, "can_trade": can_trade}]}
+    with answering({**ANSWERS, "/api/status": told}) as (url, _):
+        done = call("trader", "status", "--url", url)
+
+    assert ("BLOCKED by the venue" in done.stdout) is not can_trade
 
 
 def test_prints_the_status_as_the_guard_told_it() -> None:

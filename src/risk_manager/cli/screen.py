@@ -45,6 +45,8 @@ def account_panel(account: dict[str, Any]) -> Panel:
         parts.append(limit_bars(account["limits"]))
     if account["positions"]:
         parts.append(_positions(account["positions"]))
+    if not account["can_trade"]:
+        parts.append(Text("BLOCKED by the venue: canTrade is false", style="bold red"))
     parts.extend(_lockout(lockout) for lockout in account["lockouts"])
     parts.extend(_waiting(change) for change in account.get("waiting_rules", ()))
     parts.extend(Text(f"missing: {missing}", style="yellow") for missing in account["missing"])
