@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_manager.domain.events import Event
+from risk_manager.domain.position import Position
 from risk_manager.rules import DailyRealizedLoss, DailyUnrealizedLoss, MaxContracts, SymbolBlocks
 from risk_manager.testing.events import CL, ES, MNQ, micros
 from risk_manager.testing.guarded import Guarded
@@ -70,6 +71,60 @@ def test_finds_every_breach_whatever_comes_first(data: st.DataObject) -> None:
         ("max_contracts", "MAX_CONTRACTS", guarded.breaches[0].scope.__class__()),
         ("symbol_blocks", "SYMBOL_BLOCKED", msgspec.structs.replace(guarded.breaches[0].scope.__class__(), root="CL")),
     }
+
+
+def test_does_not_open_again_what_fills_have_closed_before_the_venue_stated_it() -> None:
+    """An exit some milliseconds behind its entry: both fills are told, and then the entry's position."""
+    guarded = Guarded(DailyRealizedLoss(limit_micros=micros(700)))
+    guarded.feed(guarded.venue.quote(ES, 4990))
+    (bought, held) = guarded.venue.buys(ES, 1, 5000)
+    (sold, flat) = guarded.venue.sells(ES, 1, 4992)
+    account = guarded.engine.account
+    for event in (bought, sold, held, guarded.venue.quote(ES, 4990), flat):
+        guarded.feed(event)
+        assert account.realized_micros + account.unrealized_micros >= micros(-500), event
+    assert (account.realized_micros, account.unrealized_micros, account.holdings) == (micros(-400), 0, {})
+    assert guarded.codes == []
+
+
+trades = st.lists(
+    st.tuples(st.integers(-3, 3).filter(bool), st.sampled_from((4980, 4990, 5000))), min_size=1, max_size=7
+)
+
+
+@given(trades, st.lists(st.booleans(), max_size=14), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_values_by_the_fills_while_statements_lag(
+    trades: list[tuple[int, int]], are_fills_first: list[bool], repeats: bool
+) -> None:
+    """Neither fills nor statements overtake their like, and no statement its fill: so the venue tells them."""
+    guarded = Guarded()
+    venue, account = guarded.venue, guarded.engine.account
+    guarded.feed(venue.quote(ES, 4990, 4990))
+    fills: list[Event] = []
+    stated: list[Event] = []
+    after = []  # each trade: the fills told by then, and what all of it is worth
+    for contracts, price in trades:
+        told = (venue.buys if contracts > 0 else venue.sells)(ES, abs(contracts), price)
+        fills.extend(told[:-1])
+        stated.append(told[-1])
+        held = venue.positions.get(ES.id, Position(ES.id, 0, 0, "", 0))
+        value = 19_960 * held.net_contracts * ES.instrument.tick_value_micros - (held.cost_micros or 0)
+        realized = sum(fill.pnl_micros or 0 for fill in venue.fills.values())
+        after.append((len(fills), realized + value))
+    told_fills = told_statements = 0
+    while told_statements < len(stated):
+        must_fill = told_fills < after[told_statements][0]
+        if must_fill or (told_fills < len(fills) and are_fills_first and are_fills_first.pop()):
+            guarded.feed(fills[told_fills])
+            told_fills += 1
+        else:
+            guarded.feed(*[stated[told_statements]] * (1 + repeats))
+            told_statements += 1
+        for count, worth in after:
+            if count == told_fills:
+                assert account.realized_micros + account.unrealized_micros == worth
+    assert account.doubtful_since_ns() is None
 
 
 def test_keeps_the_smaller_value_while_a_close_waits_for_its_fill() -> None:

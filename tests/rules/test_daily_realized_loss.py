@@ -92,7 +92,7 @@ class TestBasis:
         guarded = Guarded(rule(basis=basis))
         venue = guarded.venue
         guarded.feed(venue.quote(ES, 5800, 5800), venue.quote(MES, 5800, 5800), venue.buys(MES, 5, 5800))
-        guarded.feed(venue.quote(MES, 5810, 5810), venue.buys(ES, 1, 5800), venue.result(-300))
+        guarded.feed(venue.quote(MES, 5810, 5810), venue.buys(ES, 1, 5800), venue.result(-300, product=MNQ))
         guarded.feed(venue.quote(ES, 5792, 5792))
         return guarded
 

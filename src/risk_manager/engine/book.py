@@ -8,6 +8,9 @@ Nor as neither: of a reversal the half that opens may be told before the half th
 profit. Then the fills have closed contracts whose profit the venue has yet to state; till it does, that is *pending*.
 It is kept by number of contracts, so each one closed counts once, stated or pending, whatever the order of its fills;
 and what the venue states counts in full, whatever we had reckoned.
+
+Of two fills a few milliseconds apart both may be told before the position that the first of them led to. Such a
+statement is *belated*: what it says the fills have left behind already, and a loss they closed is not open again.
 """
 
 from dataclasses import dataclass
@@ -22,6 +25,12 @@ from risk_manager.domain.quote import Quote
 
 STAMP_STEP_NS = 1_000_000_000
 
+OPENED_SKEW_NS = 50_000_000
+"""By how much a position's beginning, as the venue states it, may be later than the fill it began with."""
+
+MOST_UNTOLD = 32
+"""Statements that are lost leave theirs behind."""
+
 
 # Not a Struct: every quote writes to it, which a slot takes an eighth of the time for.
 @dataclass(slots=True)
@@ -30,6 +39,8 @@ class Book:
 
     Attributes:
         venue_net, venue_cost: what the venue last stated.   filled_net, filled_cost: the same, moved by fills since.
+        untold: the positions, oldest first, that fills have led to, from the one the venue stated last on.
+        filled_ns: venue time of the last fill.
         filled_since: signed contracts filled since the venue's statement changed, while the witnesses disagree.
         is_venue_ahead: the last to change was the venue's statement, not the fills.
         is_growth_stated: since the last fill the venue has stated a larger position, or the other side.
@@ -56,6 +67,8 @@ class Book:
     venue_cost: int | None = 0
     filled_net: int = 0
     filled_cost: int | None = 0
+    untold: tuple[int, ...] = ()
+    filled_ns: int = 0
     filled_since: int = 0
     net_contracts: int = 0
     is_venue_ahead: bool = False
@@ -100,8 +113,11 @@ class Book:
 
     def state(self, position: Position, received_ns: int) -> None:
         """Take in a position event."""
-        # One that only repeats itself does not overtake the fills since.
         net, before = position.net_contracts, self.venue_net
+        if self._is_belated(position):
+            self._state_belated(position, received_ns)
+            return
+        # One that only repeats itself does not overtake the fills since.
         self.is_venue_ahead = self.is_venue_ahead or net != before
         if net != before:
             self.filled_since = 0
@@ -114,6 +130,8 @@ class Book:
     def adopt(self, position: Position, at_ns: int, received_ns: int) -> None:
         """Take the position of a snapshot, read by `at_ns` (venue time), as the truth for both witnesses."""
         self.adopted_ns = at_ns
+        if self.filled_net != position.net_contracts:
+            self.untold = ()
         self._take(position)
         self.filled_net, self.filled_cost = self.venue_net, self.venue_cost
         self.contradiction = None
@@ -139,6 +157,8 @@ class Book:
         self._close_unstated(closed - _stated(fill), self._gain_micros(fill, closed))
         self.filled_net = net + signed
         self.filled_since += signed
+        self.filled_ns = max(self.filled_ns, fill.at_ns)
+        self.untold = (*self.untold, self.filled_net)[-MOST_UNTOLD:]
         self.filled_cost = self._cost_after(fill, closed)
         self.is_venue_ahead = self.is_growth_stated = False
         self._settle(received_ns)
@@ -201,6 +221,26 @@ class Book:
             return None
         return value_micros(mark, self.value_net, self.tick_value_micros) - self.value_cost
 
+    def _is_belated(self, position: Position) -> bool:
+        """Whether fills have led to the position, and beyond it; what came before it is crossed off the untold."""
+        if position.net_contracts not in self.untold or position.opened_ns > self.filled_ns + OPENED_SKEW_NS:
+            return False
+        self.untold = self.untold[self.untold.index(position.net_contracts) :]
+        return len(self.untold) > 1
+
+    def _state_belated(self, position: Position, received_ns: int) -> None:
+        """Take in a statement that is behind the fills; one of more than was known is history altogether."""
+        net = position.net_contracts
+        is_more = abs(net) > abs(self.venue_net) or net * self.venue_net < 0
+        is_left = abs(net) > abs(self.filled_net) or net * self.filled_net < 0
+        if not (is_more and is_left):
+            self._take(position)
+            self.filled_since = self.filled_net - net
+            self.is_growth_stated = False
+        self.moved_ns = received_ns
+        self.contradiction = None
+        self._settle(received_ns)
+
     def _take(self, position: Position) -> None:
         self.venue_net = position.net_contracts
         self.venue_cost = position.cost_micros if position.net_contracts else 0
@@ -243,7 +283,9 @@ class Book:
     def _settle(self, received_ns: int) -> None:
         size_before, value_before = abs(self.net_contracts), self.value_net
         if self.venue_net == self.filled_net:
-            self.filled_cost = self.venue_cost
+            # As many contracts as were stated before fills that are still to be stated are not the same ones.
+            if len(self.untold) < 2:
+                self.filled_cost = self.venue_cost
             self.filled_since = 0
             self.unsettled_ns = None
         elif self.unsettled_ns is None:
