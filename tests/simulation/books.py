@@ -1,5 +1,6 @@
 """The exchange with a witness: what it was asked and by whom, and every fill with the position before and after."""
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,9 @@ import msgspec
 
 from risk_manager.simulator.emissions import Emission, FillHappened, OrderChanged
 from risk_manager.simulator.exchange import Exchange
-from risk_manager.simulator.records import PlaceOrder, Refused, SimContract, SimFill, SimOrder
+from risk_manager.simulator.ledger import open_pnl_micros
+from risk_manager.simulator.matching import AccountState
+from risk_manager.simulator.records import PlaceOrder, Refused, SimContract, SimFill, SimOrder, SimPosition
 from tests.simulation.network import PEER
 
 
@@ -57,6 +60,7 @@ class Books(Exchange):
         self.changed_ns = 0
         self._senders: dict[int, str] = {}
         self._nets: dict[tuple[int, str], int] = {}
+        self._live: defaultdict[int, dict[int, None]] = defaultdict(dict)
         self.subscribe(self._see)
 
     def net(self, account_id: int, contract_id: str) -> int:
@@ -67,9 +71,47 @@ class Books(Exchange):
         """Balance and open profit, each position at the price it could be closed at."""
         return self._surveillance.equity_micros(self._accounts[account_id])
 
+    def mark_ticks(self, position: SimPosition) -> int:
+        """The price a position could be closed at: the bid for a long, the ask for a short."""
+        book = self._books[position.contract_id]
+        mark = book.bid_ticks if position.net_contracts > 0 else book.ask_ticks
+        assert mark is not None, position
+        return mark
+
+    def open_profits(self, account_id: int) -> dict[str, int]:
+        """What closing each position of an account would bring now, gross, in micros."""
+        profits = {}
+        for position in self.positions(account_id):
+            tick_value_micros = self.contracts[position.contract_id].contract.instrument.tick_value_micros
+            profits[position.contract_id] = open_pnl_micros(position, self.mark_ticks(position), tick_value_micros)
+        return profits
+
     def live_orders(self, account_id: int) -> list[SimOrder]:
         account = self._accounts[account_id]
-        return [order for order in account.orders.values() if not order.status.is_terminal]
+        orders = [account.orders[order_id] for order_id in sorted(self._live[account_id])]
+        return [order for order in orders if not order.status.is_terminal]
+
+    def forget(self, before_ns: int) -> None:
+        """Drop what is over since before then and asked for by nobody: over months it would be most there is."""
+        for account in self._accounts.values():
+            kept = {child for entry in account.children.values() for child in entry if self._is_live(account, child)}
+            for order in list(account.orders.values()):
+                family = account.children.get(order.id, ())
+                is_over = order.status.is_terminal and order.updated_ns < before_ns
+                if is_over and order.parent_id is None and kept.isdisjoint(family):
+                    for order_id in (order.id, *family):
+                        account.tags.discard(account.orders.pop(order_id).tag or "")
+                        self._senders.pop(order_id, None)
+                    account.children.pop(order.id, None)
+            for fill in list(account.ledger.fills.values()):
+                # What is held is still being matched with the fills that opened it.
+                if fill.at_ns < before_ns and not account.ledger.net_contracts(fill.contract_id):
+                    del account.ledger.fills[fill.id]
+                    del self._matcher.fill_owners[fill.id]
+
+    @staticmethod
+    def _is_live(account: AccountState, order_id: int) -> bool:
+        return not account.orders[order_id].status.is_terminal
 
     def sender_of(self, order_id: int) -> str:
         """Who sent an order over the wire."""
@@ -130,6 +172,11 @@ class Books(Exchange):
 
     def _see(self, emission: Emission) -> None:
         if isinstance(emission, OrderChanged):
+            live = self._live[emission.account_id]
+            if emission.order.status.is_terminal:
+                live.pop(emission.order.id, None)
+            else:
+                live[emission.order.id] = None
             if emission.order.id not in self._senders or emission.order.status.is_terminal:
                 self.changed_ns = emission.at_ns
             self._senders.setdefault(emission.order.id, PEER.get())

@@ -28,7 +28,9 @@ from risk_manager.runtime.guard import Guard
 from risk_manager.runtime.recovery import AMNESIA
 from risk_manager.simulator.records import PlaceOrder, SimFill, SimOrder
 from tests.simulation.books import Asked, Books, Filled
+from tests.simulation.breaches import opens
 from tests.simulation.decided import Decided
+from tests.simulation.history import STOPS
 from tests.simulation.script import Rules
 from tests.simulation.wire import Wire
 
@@ -50,8 +52,6 @@ RACE_NS = 2 * SECOND_NS
 
 FRESH_S = 10.0
 """How old the last whole snapshot may be while the venue answers."""
-
-STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
 
 BUGS = frozenset(
     {
@@ -96,7 +96,6 @@ class Checks:
         self.rules: dict[int, Rules] = {}
         self.kept: dict[int, Rules] = {}
         self.day_end_ns: Callable[[int], int] = lambda at_ns: 0
-        self.start_micros: dict[int, int] = {}
         self.is_over = False
         self._now_ns = now_ns
         self._elapsed_s = elapsed_s
@@ -213,7 +212,7 @@ class Checks:
             if each.contract_id == asked.contract_id and each.type in STOPS and each.side is order.side
         )
         is_needed = is_stop and covered < abs(net) and not self.books.sender_of(order.id).startswith("guard")
-        if is_needed and is_old and closed_ns < opened_ns and not self._is_disturbed():
+        if is_needed and is_old and closed_ns < opened_ns and not self.is_disturbed():
             self.fail("I12", f"takes the stop of an open position away: {asked}")
 
     def filled(self, filled: Filled) -> None:
@@ -237,7 +236,7 @@ class Checks:
         if order is None or order.type is OrderType.MARKET:
             return False
         key = fill.account_id, fill.contract_id
-        return fill.at_ns - max(self._traded_ns[key], self._closed_ns.get(key, 0)) < RACE_NS or self._is_disturbed()
+        return fill.at_ns - max(self._traded_ns[key], self._closed_ns.get(key, 0)) < RACE_NS or self.is_disturbed()
 
     def look(self) -> None:
         """Note which accounts are flat now, and since when the others are not."""
@@ -346,7 +345,7 @@ class Checks:
     def booted(self, daemon: Daemon) -> None:
         self.daemon = daemon
         self._is_latch_alone, self._has_no_journal = self._has_no_journal, False
-        self.wire.begun_s = self._elapsed_s()
+        self.wire.run_begins(self.machine)
         for account in self._latched:
             # What was decided after the journal's last decision is known from the latch alone.
             if (ahead := self._ahead(account)) is not None:
@@ -410,18 +409,18 @@ class Checks:
             set_ns = min((lock.set_ns for lock in locks if lock.set_ns), default=None)
             if set_ns is None:
                 continue
-            patience_s = REACTION_S + REACTION_PER_ORDER_S * len(self.books.live_orders(account))
-            patience_s += REACTION_PER_REENTRY_S * self._reentries[account]
+            patience_s = reaction_s(len(self.books.live_orders(account)), self._reentries[account])
             since_s = max(since_s, self.disturbed_until_s + CALM_S, self._crowded_s)
             if self._elapsed_s() - since_s > patience_s and self._now_ns() - set_ns > patience_s * SECOND_NS:
                 self.fail("I3", f"{account} is exposed for {self._elapsed_s() - since_s:.1f} s under {locks[0].rule}")
 
-    def _is_disturbed(self) -> bool:
+    def is_disturbed(self) -> bool:
+        """Whether a fault, or the waiting it has caused, is not over."""
         return self._elapsed_s() < self.disturbed_until_s + CALM_S
 
     def _is_excused(self) -> bool:
         """Whether a fault, or the venue's limit of calls, may explain that something takes long."""
-        return self._is_disturbed() or self.wire.is_crowded()
+        return self.is_disturbed() or self.wire.is_crowded()
 
     def logged(self, event: str, fields: dict[str, object]) -> None:
         name = self.machine, str(fields.get("account", ""))
@@ -440,10 +439,12 @@ class Checks:
         """Drop what only the past needs."""
         self._actions.clear()
         self._size_ns.clear()
+        self._opened_by_ns.clear()
 
 
-def opens(order: SimOrder, net: int) -> bool:
-    return order.side.sign * net >= 0 or order.remaining > abs(net)
+def reaction_s(orders: int, reentries: int) -> float:
+    """How long the guard may take, with so many orders at work and the trader's fills since."""
+    return REACTION_S + REACTION_PER_ORDER_S * orders + REACTION_PER_REENTRY_S * reentries
 
 
 def _is_for(action: Action, asked: Asked) -> bool:

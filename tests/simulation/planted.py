@@ -8,6 +8,7 @@ import asyncio
 import multiprocessing
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -91,7 +92,9 @@ def caught(bug: Bug, seed: int) -> str | None:
 BUGS: list[Bug] = []
 
 
-def bug(name: str, breaks: str, owner: Any, attribute: str) -> Callable[[Callable[..., Any]], None]:
+def planting(
+    bugs: list[Bug], name: str, breaks: str, owner: Any, attribute: str
+) -> Callable[[Callable[..., Any]], None]:
     """Plant by wrapping: the function is given the real one first."""
 
     def add(changed: Callable[..., Any]) -> None:
@@ -107,9 +110,12 @@ def bug(name: str, breaks: str, owner: Any, attribute: str) -> Callable[[Callabl
             with mock.patch.object(owner, attribute, classmethod(wrapped) if is_bound else wrapped):
                 yield
 
-        BUGS.append(Bug(name, breaks, plant))
+        bugs.append(Bug(name, breaks, plant))
 
     return add
+
+
+bug = partial(planting, BUGS)
 
 
 # -- lockouts ----------------------------------------------------------------------------------------------------------

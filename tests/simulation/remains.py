@@ -38,10 +38,11 @@ def _holds(content: bytes, secrets: Iterable[bytes]) -> bool:
     return any(secret in content for secret in secrets)
 
 
-def check_recordings(checks: "Checks", folder: Path, days: TradingDays) -> None:
-    """I6: the rules that are recorded make the same decisions of what is recorded."""
+def check_recordings(checks: "Checks", folder: Path, days: TradingDays, label: str | None = None) -> None:
+    """I6: the rules that are recorded make the same decisions of what is recorded; of one day, or of all."""
     here = Surroundings(_calendar(), lambda reset, zone: days, RULES)
-    for day in sorted({day for files in segments(folder).values() for day, _ in files}):
+    recorded = {day for files in segments(folder).values() for day, _ in files}
+    for day in sorted(recorded if label is None else recorded & {label}):
         for account, replayed in replay_day(folder, day, None, here):
             if replayed.divergence is not None or replayed.obstacle is not None:
                 checks.fail("I6", f"{account} {replayed.file}: {replayed.divergence or replayed.obstacle}")

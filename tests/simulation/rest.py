@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from risk_manager.domain.lockout import Lockout, OnLock
 from risk_manager.rules import options_of
 from risk_manager.runtime.guard import DENIED, Guard
-from tests.simulation.checks import STOPS, Checks
+from tests.simulation.checks import Checks
+from tests.simulation.history import STOPS
+from tests.simulation.judge import Judge
 from tests.simulation.loop import SECOND_NS, VirtualLoop
 
 PROVEN_WITHIN_NS = 12 * SECOND_NS
@@ -18,8 +20,8 @@ MOST_TASKS, MOST_ENDS = 100, 100
 connections of a burst, 16 for each lane, for a minute, and the gateway has a task and two ends for each."""
 
 
-def check_at_rest(checks: Checks) -> None:
-    """I3, I4, I15, I24, I25."""
+def check_at_rest(checks: Checks, judge: Judge) -> None:
+    """I3, I4, I15, I17, I24, I25."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     tasks, ends = len(asyncio.all_tasks()), loop.network.count()
@@ -35,8 +37,10 @@ def check_at_rest(checks: Checks) -> None:
         _check_kept(checks, guard, account)
         for lockout in guard.engine.account.lockouts:
             _check_lock_kept(checks, guard, account, lockout)
-        for rule, options in checks.rules.get(account, {}).items():
-            _check_rule(checks, account, rule, options)
+        for rule in judge.locked_by(account):
+            # Nobody may have tried anything since.
+            if rule not in {key[1] for key in checks.locks[account]}:
+                checks.fail("I4", f"{account} is not locked by {rule}, on the disk are {checks.locks[account]}")
 
 
 def _check_model(checks: Checks, guard: Guard, account: int) -> None:
@@ -95,25 +99,3 @@ def _check_lock_kept(checks: Checks, guard: Guard, account: int, lockout: Lockou
     # A stop that is larger than what is left of its position is let be: without it, that would have none.
     if [order for order in orders if not held or order.type not in STOPS]:
         checks.fail("I3", f"orders {orders} under {lockout}")
-
-
-def _check_rule(checks: Checks, account: int, rule: str, options: dict[str, object]) -> None:
-    """I4: what the exchange's books show does not break the rule, or the rule has acted."""
-    books = checks.books
-    positions = books.positions(account)
-    held = {books.contracts[each.contract_id].contract.root: abs(each.net_contracts) for each in positions}
-    match rule, options:
-        case "max_contracts", {"limit": int(limit)}:
-            is_broken = sum(held.values()) > limit
-        case "max_contracts_per_instrument", {"limits": dict(limits), "default_limit": default}:
-            is_broken = any(size > limits.get(root, default) for root, size in held.items())
-        case "symbol_blocks", {"blocked_symbols": list(blocked)}:
-            is_broken = any(root in blocked for root in held)
-        case "daily_realized_loss", {"limit": int(limit)}:
-            # Open profit counts for as long as there is any.
-            is_lost = books.equity_micros(account) <= checks.start_micros[account] - limit * 1_000_000
-            is_broken = is_lost and not any(key[1] == rule for key in checks.locks[account])
-        case _:
-            return
-    if is_broken:
-        checks.fail("I4", f"{account} holds {held}, which {rule} does not allow")

@@ -71,7 +71,27 @@ PROTECTED: Rules = {
     "trade_management": {"auto_stop_loss": {"enabled": True, "ticks": 12}},
     "max_contracts": {"limit": 3, "action": "flatten"},
 }
-SEVERAL: Rules = FLATTEN_AND_LOCK | DAY_LOSS | POSITION_LOSS | {"velocity": {"max_loss": 250, "lockout": "30s"}}
+FALL: Rules = {"velocity": {"max_loss": 250, "lockout": "30s"}}
+SEVERAL: Rules = FLATTEN_AND_LOCK | DAY_LOSS | POSITION_LOSS | FALL
+OPEN_PROFIT: Rules = {"max_unrealized_profit": {"profit_target": 150}}
+DAY_PROFIT: Rules = {"daily_realized_profit": {"target": 300}}
+DAY_DRAWDOWN: Rules = {"drawdown": {"mode": "daily_trailing", "max_drawdown": 500}}
+SHARE: Rules = {"concentration": {"max_pct": 60, "min_total": 3}}
+LEVERAGE: Rules = {"leverage": {"max_ratio": 8}}
+VENUES_WORD: Rules = {"auth_loss_guard": {"close_positions": True}}
+HOURS: Rules = {
+    "session_block_outside": {
+        "global_session": {
+            "start": "17:00",
+            "end": "07:01:30",
+            "days": [6, 0, 1, 2, 3],
+            "timezone": "America/Chicago",
+            "holidays": False,
+        }
+    }
+}
+"""The session ends in the middle of the soak's second spell of the day."""
+
 CALM: Rules = {
     "max_contracts": {"limit": 20, "action": "flatten", "lockout": "reset"},
     "daily_realized_loss": {"limit": 40_000},
@@ -93,6 +113,31 @@ RULES: tuple[Rules, ...] = (
     PROTECTED,
     SEVERAL,
 )
+
+SOAKED: tuple[Rules, ...] = (
+    FLATTEN_AND_LOCK,
+    REDUCE,
+    SEVERAL,
+    SHORT_LOCK,
+    OPEN_PROFIT,
+    STOP_WANTED,
+    DAY_LOSS,
+    SHARE,
+    COOLDOWN,
+    HOURS,
+    PROTECTED,
+    REDUCE_EACH,
+    DAY_DRAWDOWN,
+    FREQUENCY,
+    POSITION_LOSS,
+    VENUES_WORD,
+    LEVERAGE,
+    OPEN_LOSS,
+    FALL,
+    BLOCKED,
+    DAY_PROFIT,
+)
+"""Every rule in some of them; the soak's accounts have one after the other, each for a day."""
 
 SHIFTS_OF_TRADER: tuple[tuple[str, int], ...] = (
     ("buys", 5),
@@ -163,7 +208,7 @@ def draw(seed: int) -> Script:
     happenings: list[Happening] = []
     for number, plan in enumerate(setup.plans):
         trader = random.Random(f"trader {seed} {number}")
-        happenings += _calm(trader, number, setup) if plan.is_calm else _hostile(trader, number, setup)
+        happenings += _calm(trader, number, setup) if plan.is_calm else hostile(trader, number, setup)
     faults = random.Random(f"faults {seed}")
     for _ in range(faults.choice((0, 1, 2, 3, 4, 6, 9))):
         kind = _pick(faults, FAULTS)
@@ -211,8 +256,8 @@ def _pick(chance: random.Random, weighted: tuple[tuple[str, int], ...]) -> str:
     return kind
 
 
-def _hostile(chance: random.Random, number: int, setup: Setup) -> list[Happening]:
-    """A trader who breaks rules in bursts, as people do."""
+def hostile(chance: random.Random, number: int, setup: Setup) -> list[Happening]:
+    """A trader who breaks rules in bursts, as people do; not in the order of time."""
     found = []
     for _ in range(chance.randint(4, 14)):
         began_s = _at(chance, setup)

@@ -1,10 +1,11 @@
 """What goes wrong in a world: every method is a kind of happening."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from risk_manager.simulator.faults import Answer, Failure
+from risk_manager.simulator.faults import Answer, Failure, Faults
 from risk_manager.simulator.server.distortion import BadLine
 from risk_manager.simulator.server.replies import Login
 from tests.simulation.loop import SECOND_NS
@@ -17,6 +18,21 @@ LIVE_ROLL_S = 1_000
 
 GOOD_WRITE_S = 0.001
 WHOLE = frozenset({"journal", "latch"})
+
+
+class OrderedFaults(Faults):
+    """Attributes: struck_s: when the last fault that was ordered struck, by the loop's time."""
+
+    def __init__(self, elapsed_s: Callable[[], float]) -> None:
+        super().__init__()
+        self.struck_s = 0.0
+        self._elapsed_s = elapsed_s
+
+    def take(self, path: str) -> Failure | Answer | None:
+        fault = super().take(path)
+        if fault is not None:
+            self.struck_s = self._elapsed_s()
+        return fault
 
 
 class Weather:

@@ -34,6 +34,7 @@ class Wire:
         begun_s: when the present run of the program began; what the run before it called for, it can only reckon.
         crowded_out_s: by account, when the venue last refused a look at it (429) for what enforcement had asked, or the
             run before; "" stands for a login, which all looks wait for.
+        fills_read_s: by account, when the guard was last answered with its fills.
     """
 
     def __init__(self, fail: Callable[[str, str], None], elapsed_s: Callable[[], float]) -> None:
@@ -41,6 +42,7 @@ class Wire:
         self.origin: tuple[str, int] = "", 0
         self.begun_s = 0.0
         self.crowded_out_s: dict[str, float] = defaultdict(float)
+        self.fills_read_s: dict[str, float] = defaultdict(float)
         self._fail = fail
         self._elapsed_s = elapsed_s
         self._under_way: dict[tuple[str, str, str], int] = defaultdict(int)
@@ -48,6 +50,11 @@ class Wire:
         self._enforcing_s: deque[float] = deque()
         self._taken_s: deque[float] = deque()
         self._listed_s: dict[tuple[str, str, str], float] = {}
+
+    def run_begins(self, machine: str) -> None:
+        """A run has begun; what another run of the same program has read, in a minute it cannot know all of, is its."""
+        self.begun_s = self._elapsed_s()
+        self._reads_s.pop(machine, None)
 
     def connects(self, machine: str, host: str, port: int) -> None:
         """I29: the guard has business with its gateway, and with nobody else."""
@@ -81,6 +88,8 @@ class Wire:
         is_look = "/Position/search" in url or "/Order/v2" in url or url.endswith("/loginKey")
         if (self.is_crowded() or is_young) and is_look and reply.status == 429:
             self.crowded_out_s[_account(body)] = self._elapsed_s()
+        if "/Trade/search" in url and machine.startswith("guard") and b'"trades":[' in reply.body:
+            self.fills_read_s[_account(body)] = self._elapsed_s()
         for name, (part, mark) in _LISTS.items():
             if part in url and reply.status == 200 and mark in reply.body:
                 self._listed_s[machine, _account(body), name] = self._elapsed_s()

@@ -28,7 +28,8 @@ from risk_manager.simulator.manners import Manners
 from risk_manager.simulator.server import SimServer, SimSettings
 from risk_manager.simulator.server.rest_settings import RestSettings
 from tests.simulation.books import Asked, Books, Filled
-from tests.simulation.checks import Checks
+from tests.simulation.checks import CALM_S, Checks, reaction_s
+from tests.simulation.judge import Judge
 from tests.simulation.loop import SECOND_NS, Stuck, VirtualLoop
 from tests.simulation.machine import Machine
 from tests.simulation.network import LOOPBACK, MACHINE, Network
@@ -37,7 +38,7 @@ from tests.simulation.rest import check_at_rest
 from tests.simulation.script import Happening, Script
 from tests.simulation.stand_ins import replaced
 from tests.simulation.trader import Trader
-from tests.simulation.weather import GOOD_WRITE_S, LIVE_ROLL_S, Weather
+from tests.simulation.weather import GOOD_WRITE_S, OrderedFaults, Weather
 
 RESET_NS = 1_772_492_400 * SECOND_NS
 """Monday 2026-03-02 23:00 UTC: 17:00 in Chicago, the end of the trading day."""
@@ -56,6 +57,12 @@ STILL_S, STILL_WITHIN_S = 5.0, 60.0
 against the books; and so long that is waited for."""
 
 LOOK_EVERY_S = 0.25
+FILLS_READ_S = 60.0
+"""So long the calls of a burst count, and reading fills may have to wait."""
+
+FRAME_PER_LATENCY, FRAME_S = 1.25, 0.01
+"""How long a frame takes from the exchange to the guard's rules at most, the way and what lies at its ends."""
+
 BAR_SECONDS = 600
 """Nobody asks for bars here; over months the gateway's record of them would be most of what there is in memory."""
 
@@ -84,6 +91,7 @@ class World:
         setup = script.setup
         self.is_recorded = setup.seed % RECORDED_EVERY == 0
         self.away_ns = 0
+        self.jumpiness = setup.jumpiness
         self.wall_ahead_ns = 0
         self._began_s = loop.time()
         self.skipped_s = 0.0
@@ -123,16 +131,37 @@ class World:
         self.port = 0
         self.user = USER
         self.weather = Weather(self)
+        self.server.faults = self.ordered = OrderedFaults(loop.time)
         self.contract_ids = tuple(contract.id for contract in CONTRACTS)
         self._bids = list(FIRST_TICKS)
         self.checks.day_end_ns = lambda at_ns: DAYS.day_of(at_ns).end_ns
-        self.checks.start_micros = dict.fromkeys(self.accounts, BALANCE_MICROS)
-        self.checks.rules = dict(zip(self.accounts, self.rules, strict=True))
+        self.checks.rules |= zip(self.accounts, self.rules, strict=True)
+        self.judge = Judge(
+            self.books,
+            self.accounts,
+            self.checks.rules,
+            DAYS.day_of,
+            elapsed_s=loop.time,
+            heard_s=FRAME_PER_LATENCY * setup.latency_s + FRAME_S,
+            patience_s=reaction_s,
+            is_disturbed=self.is_disturbed,
+            is_crowded=self.checks.wire.is_crowded,
+            fail=self.checks.fail,
+        )
         self.anchor: Anchor | None = None
         self.checks.wire.secrets.add(KEY)
         loop.on_connect = lambda host, port: self.checks.wire.connects(MACHINE.get(), host, port)
         self.books.on_asked = self._asked
         self.books.on_filled = self.filled
+
+    def is_disturbed(self, account: int) -> bool:
+        """Whether a fault is not over, a call that was to fail has done so just now, or the fills the guard has missed
+        are not read yet: that waits while enforcement has used up the calls there are.
+        """
+        ended_s = max(self.checks.disturbed_until_s, self.ordered.struck_s)
+        is_read = self.checks.wire.fills_read_s[str(account)] >= ended_s
+        waited_s = self.loop.time() - ended_s
+        return self.checks.is_disturbed() or waited_s < CALM_S or (waited_s < FILLS_READ_S and not is_read)
 
     # -- time ----------------------------------------------------------------------------------------------------
 
@@ -164,7 +193,7 @@ class World:
             self.checks.check_sight()
             await asyncio.sleep(QUIET_S - SIGHT_S)
             await self.still()
-            check_at_rest(self.checks)
+            check_at_rest(self.checks, self.judge)
         await self.close(helpers)
 
     async def open(self) -> list[asyncio.Task[NoReturn]]:
@@ -241,7 +270,7 @@ class World:
         while True:
             for number, contract in enumerate(CONTRACTS):
                 step = chance.choice((-2, -1, -1, 0, 0, 1, 1, 2))
-                if chance.random() < setup.jumpiness:
+                if chance.random() < self.jumpiness:
                     step *= chance.randint(5, 30)
                 self._bids[number] = max(1_000, self._bids[number] + step)
                 self.books.quote(contract.id, self._bids[number], self._bids[number] + 1, self.now_ns())
@@ -253,6 +282,7 @@ class World:
             self.checks.look()
             self.checks.check_locks()
             self.checks.check_liveness()
+            self.judge.look()
 
     def repair(self) -> None:
         """Everything works again, and the traders go home."""
@@ -272,9 +302,6 @@ class World:
         self.books.fill_delay_ns = 0
         for contract in CONTRACTS:
             self.books.set_halted(contract.id, False, self.now_ns())
-        if self.script.setup.lead_s < LIVE_ROLL_S:
-            # Yesterday's results are no business of today's rules.
-            self.checks.rules.clear()
         for account in self.accounts:
             self.books.set_visible(account, True, self.now_ns())
             self.books.set_can_trade(account, True, self.now_ns())
@@ -287,6 +314,7 @@ class World:
     def _asked(self, asked: Asked) -> None:
         self.note("asked", asked)
         self.checks.asked(asked)
+        self.judge.asked(asked)
         if asked.sender == self.machine.name:
             self.weather.crash_on("call")
 
