@@ -176,4 +176,5 @@ async def test_carries_a_completion_error_to_the_caller() -> None:
     desk.session._on_open = on_open
     desk.gateway.open_hub = open_hub  # type: ignore[method-assign]
     await desk.down(1)
-    assert outcomes == ["seen"]
+    # On a busy machine it has been opened again by then.
+    assert set(outcomes) == {"seen"}
