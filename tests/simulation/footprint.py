@@ -16,11 +16,8 @@ from risk_manager.persistence import latch, recording
 from risk_manager.persistence.database import FILE_NAME
 
 MIB = 2**20
-LEAK_MIB_PER_DAY = 0.5
+LEAK_MIB_PER_DAY = 0.4
 """What the process holds rises a little with every day that is busier than those before, and never falls."""
-
-LEAK_BLOCKS_PER_DAY = 1_000
-"""What Python has allocated falls again; one thing that is kept, with what belongs to it, is a few blocks."""
 
 LOG_ROOM = 1.0
 """MiB that the journal's log is lengthened to when it is opened."""
@@ -36,7 +33,6 @@ class Day(msgspec.Struct, frozen=True):
     """What is there at a day's end; `log` is what was written on that day. MiB, but log: KiB.
 
     Attributes:
-        rss: what the process holds in memory.   blocks: how many pieces of it are in use.
         journal: the database, and its log beyond the length that is given at the start.   recorder: the recordings.
         other: every other file.
         recorded_days: trading days there is a recording of.
@@ -44,7 +40,6 @@ class Day(msgspec.Struct, frozen=True):
 
     label: str
     rss: float
-    blocks: int
     tasks: int
     descriptors: int
     connections: int
@@ -96,8 +91,7 @@ def growths(days: Sequence[Day], accounts: int) -> list[Growth]:
     if len(days) < FEWEST_DAYS:
         return []
     # In the first third everything fills that is bounded.
-    later = days[len(days) // 3 :]
-    slope, blocks = _slope([day.rss for day in later]), _slope([day.blocks for day in later])
+    slope = _slope([day.rss for day in days[len(days) // 3 :]])
     kept = kept_days(len(days))
     recorded = max(day.recorded_days for day in days)
     # Where the latch has no room for more, it leaves lockouts out: its files have one size.
@@ -105,7 +99,6 @@ def growths(days: Sequence[Day], accounts: int) -> list[Growth]:
     latched = max(day.latch for day in days)
     return [
         Growth("memory", f"{slope:+.2f} MiB a day", slope < LEAK_MIB_PER_DAY),
-        Growth("blocks", f"{blocks:+.0f} a day", blocks < LEAK_BLOCKS_PER_DAY),
         *(_counted(days, name) for name in ("tasks", "descriptors", "connections")),
         _kept(days, "journal"),
         _kept(days, "recorder"),

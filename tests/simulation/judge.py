@@ -35,10 +35,10 @@ from tests.simulation.network import PEER
 ORDERS_READ_S = 10.0
 """How old the guard's last list of orders may be while the venue answers."""
 
-SETTLE_S = 8.0
-"""For so long the guard lets a reduction have its effect before the next. It waits in vain for one whose order somebody
-has cancelled; and for one whose order it takes for another's, where a close before it has met more than was known of:
-an order is told to be the guard's by its size.
+SETTLE_S = 18.0
+"""For so long the guard lets a reduction have its effect before the next: seven seconds and two looks. It waits in vain
+for one whose order has been cancelled, be it by itself, when the order seemed too large for what was left; and for one
+whose order it takes for another's, where a close before it has met more than was known of: it goes by the size.
 """
 
 BURST_NS = SECOND_NS
@@ -189,7 +189,7 @@ class Judge:
         is_guards = order.type is OrderType.MARKET and self._books.sender_of(order.id).startswith("guard")
         for case in self._cases[account].values():
             case.calls += is_guards_deed
-        if is_guards and not is_guards_deed and order.status is OrderStatus.CANCELLED:
+        if is_guards and order.status is OrderStatus.CANCELLED:
             self._hinder(account)
 
     def _hinder(self, account: int) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import gc
 import os
 import random
-import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -46,6 +45,9 @@ FAULTS_S, CLEAR_S, REST_S = 50, 25, 95
 BEFORE_ROLL_S = 5
 """So long before the day's end the clear act of the last spell begins, which goes on into the next day."""
 
+BUSY_AT_ONCE = 3
+"""With more traders in a clear act the venue's calls would not be enough, and hardly anything be owed."""
+
 JUMPINESS = 0.1
 LEAD_S = 80_000
 SATURDAY = 5
@@ -70,12 +72,17 @@ def soak(days: int, accounts: int, seed: int, say: Say) -> int:
     return int(bool(world.checks.broken) or missed > 0 or not is_flat or bool(unseen))
 
 
-def soaked(days: int, accounts: int, seed: int, say: Say, *, spells: Spells = SPELLS) -> "Soak":
-    """The world of such a run, at its end. Args: spells: of each day; the last one has to be around the roll."""
+def soaked(
+    days: int, accounts: int, seed: int, say: Say, *, spells: Spells = SPELLS, plans: tuple[Rules, ...] = SOAKED
+) -> "Soak":
+    """The world of such a run, at its end.
+
+    Args: spells: of each day; the last one has to be around the roll.   plans: which the accounts have in turn.
+    """
     drawn = draw(seed)
-    plans = tuple(Plan(rules) for rules in _plans(0, accounts))
+    first = tuple(Plan(rules) for rules in _in_turn(plans, 0, accounts))
     setup = msgspec.structs.replace(
-        drawn.setup, plans=plans, lead_s=LEAD_S, jumpiness=0.02, token_lifetime_s=86_400, seed=seed
+        drawn.setup, plans=first, lead_s=LEAD_S, jumpiness=0.02, token_lifetime_s=86_400, seed=seed
     )
     loop = VirtualLoop(Network(seed))
     loop.network.latency_s = setup.latency_s
@@ -83,7 +90,7 @@ def soaked(days: int, accounts: int, seed: int, say: Say, *, spells: Spells = SP
         # Calendar days: a week of five trading days is seven of them.
         kept = kept_days(days) * 7 // 5
         stack.enter_context(mock.patch.object(risk_manager.persistence.retention, "KEEP_DAYS", kept))
-        world = Soak(Script(setup, ()), loop, Path(folder), days, say, spells)
+        world = Soak(Script(setup, ()), loop, Path(folder), days, say, spells, plans)
         stack.enter_context(replaced(world))
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             loop.set_exception_handler(world.unseen)
@@ -105,16 +112,26 @@ def unjudged(tallies: dict[str, Tally]) -> list[str]:
     return sorted(rule for rule in RULES if rule not in tallies or not (tallies[rule].owed or tallies[rule].acted))
 
 
-def _plans(day: int, accounts: int) -> list[Rules]:
+def _in_turn(plans: tuple[Rules, ...], day: int, accounts: int) -> list[Rules]:
     """The rules of each account on a day of the run."""
-    return [SOAKED[(day * accounts + number) % len(SOAKED)] for number in range(accounts)]
+    return [plans[(day * accounts + number) % len(plans)] for number in range(accounts)]
 
 
 class Soak(World):
     """A world that lasts. Attributes: days: what each left behind."""
 
-    def __init__(self, script: Script, loop: VirtualLoop, folder: Path, days: int, say: Say, spells: Spells) -> None:
+    def __init__(
+        self,
+        script: Script,
+        loop: VirtualLoop,
+        folder: Path,
+        days: int,
+        say: Say,
+        spells: Spells,
+        plans: tuple[Rules, ...],
+    ) -> None:
         self._spells = spells
+        self._plans = plans
         self._kept_days = kept_days(days)
         super().__init__(script, loop, folder)
         self.is_recorded = True
@@ -139,7 +156,7 @@ class Soak(World):
             for name, offset_s in self._spells:
                 self._pass_by((day.start_ns if offset_s >= 0 else day.end_ns) + offset_s * SECOND_NS)
                 if name == "roll":
-                    self._offer(_plans(number + 1, len(self.accounts)), day)
+                    self._offer(_in_turn(self._plans, number + 1, len(self.accounts)), day)
                 await self._spell(f"{number} {name}", day if name == "roll" else None)
             check_recordings(self.checks, self.folder, DAYS, day.label)
             self.days.append(self._measured(day))
@@ -186,11 +203,8 @@ class Soak(World):
         self.begin()
         self.jumpiness = JUMPINESS
         setup = msgspec.structs.replace(self.script.setup, busy_s=CLEAR_S)
-        acts = [
-            act
-            for number in range(len(self.accounts))
-            for act in hostile(random.Random(f"{seed} clear {number}"), number, setup)
-        ]
+        busy = random.Random(f"{seed} clear").sample(range(len(self.accounts)), min(BUSY_AT_ONCE, len(self.accounts)))
+        acts = [act for number in busy for act in hostile(random.Random(f"{seed} clear {number}"), number, setup)]
         self._block()
         for act in sorted(acts, key=lambda act: act.at_s):
             await self.until(act.at_s)
@@ -257,7 +271,6 @@ class Soak(World):
         return Day(
             day.label,
             rss=resident_mib(),
-            blocks=sys.getallocatedblocks(),
             tasks=len(asyncio.all_tasks()),
             descriptors=len(os.listdir("/proc/self/fd")),
             connections=self.loop.network.count(),
@@ -270,7 +283,7 @@ class Soak(World):
         day, tallies = self.days[-1], self.judge.tallies
         seen = sum(tally.seen for rule, tally in tallies.items() if not rule.endswith(LOCKED))
         return (
-            f"{day.label}  {day.rss:6.1f} MiB  {day.blocks:6} blocks  {day.tasks:2} tasks  "
+            f"{day.label}  {day.rss:6.1f} MiB  {day.tasks:2} tasks  "
             f"{day.descriptors:2} descriptors  {day.connections:2} connection ends  {day.journal:5.2f} journal  "
             f"{day.recorder:5.2f} recorder  {day.latch:5.3f} latch  {day.other:5.3f} other MiB  {day.log:4.1f} KiB log"
             f"  {seen:4} breaches so far, {sum(tally.missed for tally in tallies.values())} missed"
