@@ -4,11 +4,12 @@ import msgspec
 import pytest
 
 from risk_manager.domain.actions import ClosePosition, ReducePosition
-from risk_manager.domain.events import ConnectionChanged, Link
+from risk_manager.domain.events import ConnectionChanged, Event, Link
 from risk_manager.domain.finding import AtMost, Unit
 from risk_manager.domain.intent import IntentState, SizesAtMost
 from risk_manager.engine import Engine
 from risk_manager.rules import DailyRealizedLoss, MaxContracts, warned
+from risk_manager.rules.no_stop_loss_grace import NoStopLossGrace
 from risk_manager.testing.events import DAY_NS, ES, MES, SECOND_NS, micros
 from risk_manager.testing.guarded import Guarded
 from tests.engine.switch import ON, RESET, Switch, turn
@@ -114,6 +115,27 @@ def test_does_not_let_a_clock_set_forward_end_the_day() -> None:
     account = guarded.engine.account
     assert (account.day.label, len(account.lockouts)) == ("2025-01-15", 1)
     assert account.now_ns < account.day.end_ns
+
+
+def test_keeps_deadlines_of_a_clock_set_forward_to_the_venues_time() -> None:
+    """What is opened after such a restart has its grace from when it was opened, not from the end of the day."""
+    guarded = Guarded(NoStopLossGrace(grace_period_ns=8 * SECOND_NS))
+    guarded.feed(guarded.venue.quote(ES, 5000))
+    guarded.restart()
+    ahead_ns = 3 * DAY_NS
+
+    def feed(event: Event, at_ns: int = 0) -> None:
+        ours_ns = event.received_ns + ahead_ns
+        guarded.feed(msgspec.structs.replace(event, received_ns=ours_ns, at_ns=at_ns))
+
+    feed(_starting(guarded))
+    feed(guarded.venue.timer())
+    guarded.venue.buys(ES, 1, 5000)
+    feed(guarded.venue.snapshot(), guarded.venue.now_ns)
+    guarded.venue.wait(8.5)
+    guarded.forget()
+    feed(guarded.venue.snapshot(), guarded.venue.now_ns)
+    assert guarded.codes == ["NO_STOP_LOSS"]
 
 
 def test_starts_a_rule_afresh_whose_state_has_another_shape() -> None:

@@ -281,15 +281,16 @@ class Engine:
         self.account.now_ns = max(self.account.now_ns, min(now_ns, self.account.day.end_ns - 1))
 
     def _follow_clock(self, received_ns: int) -> None:
-        """Go on by a local clock that was set back while we were not running (reliability F26).
+        """Go on by a local clock that was set while we were not running (reliability F26).
 
-        A run begins with the loss of REST; taken at its word, everything remembered would lie in the future, and no
-        snapshot would be newer than it.
+        A run begins with the loss of REST. Of a clock set back everything remembered would lie in the future, and no
+        snapshot would be newer than it. One set forward cannot be told from a long time away: venue time stands still
+        until the venue says what it is, or deadlines would wait for the end of the day.
         """
+        self._trusted_received_ns = received_ns
         by_ns = received_ns - self.account.received_ns
         if by_ns < 0:
             self.account.received_ns = received_ns
-            self._trusted_received_ns += by_ns
             self.account.shift(by_ns)
             self.enforcer.shift(by_ns)
 
