@@ -25,6 +25,10 @@ PRICED = ModifyOrder("a", "i", ES, "7", 99, None, None)
 CANCEL = CancelOrder("a", "i", ES, "7")
 
 
+def _is_unwanted(order: Order) -> bool:
+    return False
+
+
 @pytest.mark.parametrize(
     ("action", "net", "is_due"),
     [
@@ -44,6 +48,9 @@ CANCEL = CancelOrder("a", "i", ES, "7")
         (SMALLER, -3, True),
         (PRICED, -2, True),  # it rests there anyway, and its size is looked at elsewhere
         (CANCEL, 0, True),
+        (CANCEL, -2, True),
+        (CANCEL, 1, True),  # it would turn the position round
+        (CANCEL, 2, False),  # it has come to protect what is held
         (ClosePosition("a", "i", ES), 0, True),
         (ReducePosition("a", "i", ES, 5), 1, True),
     ],
@@ -51,9 +58,15 @@ CANCEL = CancelOrder("a", "i", ES, "7")
 def test_depends_on_the_position_that_is_held_now(action: Action, net: int, is_due: bool) -> None:
     order = Order("7", ES, Side.SELL, OrderType.STOP, OrderStatus.WORKING, 3, filled=1, stop_ticks=100)
     holdings = {ES: SimpleNamespace(net_contracts=net)} if net else {}
-    assert is_still_due(action, SimpleNamespace(holdings=holdings, orders={"7": order})) == is_due
+    assert is_still_due(action, SimpleNamespace(holdings=holdings, orders={"7": order}), _is_unwanted) == is_due
 
 
 @pytest.mark.parametrize("action", [LARGER, SMALLER, PRICED, CANCEL])
 def test_leaves_an_order_alone_that_is_gone(action: Action) -> None:
-    assert not is_still_due(action, SimpleNamespace(holdings={ES: SimpleNamespace(net_contracts=3)}, orders={}))
+    assert not is_still_due(action, SimpleNamespace(holdings={ES: SimpleNamespace(net_contracts=3)}, orders={}), _is_unwanted)
+
+
+def test_takes_a_stop_away_that_is_not_wanted_with_the_position_it_protects() -> None:
+    order = Order("7", ES, Side.SELL, OrderType.STOP, OrderStatus.WORKING, 3, stop_ticks=100)
+    seen = SimpleNamespace(holdings={ES: SimpleNamespace(net_contracts=3)}, orders={"7": order})
+    assert is_still_due(CANCEL, seen, lambda asked: asked is order)

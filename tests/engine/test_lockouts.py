@@ -386,3 +386,20 @@ def test_measures_what_is_held_under_it() -> None:
             evidence=(("lockout", "LIMIT"), ("orders", "0")),
         )
     ]
+
+
+def test_leaves_the_stop_of_a_bracket_that_fills_while_its_cancel_waits() -> None:
+    """Told before its entry, the stop seems to open; the calls are used up, and by its turn it protects what is held."""
+    guarded = _locked()
+    child = guarded.venue.order(
+        ES, Side.SELL, 2, stop=3900, order_id="stop", parent_id="entry", status=OrderStatus.SUSPENDED
+    )
+    (cancel,) = [action for decision in guarded.feed(child) for action in decision.actions]
+    is_still_due = guarded.engine.enforcer.is_still_due
+    assert is_still_due(cancel)
+    guarded.feed(guarded.venue.buys(ES, 2, 4000), guarded.venue.order(ES, Side.SELL, 2, stop=3900, order_id="stop"))
+    assert not is_still_due(cancel)
+    (close,) = [action for action in guarded.actions if isinstance(action, ClosePosition)]
+    now_ns = guarded.venue.now_ns
+    guarded.feed(ActionAccepted("1001", close.id, now_ns, now_ns))
+    assert is_still_due(cancel)

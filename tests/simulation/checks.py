@@ -103,6 +103,7 @@ class Checks:
         self._sequence: dict[int, Decision] = {}
         self._actions: dict[int, list[Action]] = defaultdict(list)
         self._from_memory: set[tuple[str, str]] = set()
+        self._unwritten: set[tuple[str, str]] = set()
         self._flat_ns: dict[int, int] = {}
         self._size_ns: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
         self._opened_ns: dict[tuple[int, str], int] = {}
@@ -345,7 +346,8 @@ class Checks:
     def booted(self, daemon: Daemon) -> None:
         self.daemon = daemon
         self._is_latch_alone, self._has_no_journal = self._has_no_journal, False
-        self.wire.run_begins(self.machine)
+        self.wire.run_begins(self.machine, is_before_known=not self._unwritten)
+        self._unwritten.clear()
         for account in self._latched:
             # What was decided after the journal's last decision is known from the latch alone.
             if (ahead := self._ahead(account)) is not None:
@@ -426,8 +428,10 @@ class Checks:
         name = self.machine, str(fields.get("account", ""))
         if event == "journal unavailable, acting from memory":
             self._from_memory.add(name)
+            self._unwritten.add(name)
         elif event == "journal complete again":
             self._from_memory.discard(name)
+            self._unwritten.discard(name)
         elif event == "no journal, guarding with the latch alone":
             self._has_no_journal = True
         elif event == "latch not read" and self._has_no_journal:

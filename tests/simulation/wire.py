@@ -41,6 +41,7 @@ class Wire:
         self.secrets: set[str] = set()
         self.origin: tuple[str, int] = "", 0
         self.begun_s = 0.0
+        self._is_before_known = True
         self.crowded_out_s: dict[str, float] = defaultdict(float)
         self.fills_read_s: dict[str, float] = defaultdict(float)
         self._fail = fail
@@ -51,9 +52,14 @@ class Wire:
         self._taken_s: deque[float] = deque()
         self._listed_s: dict[tuple[str, str, str], float] = {}
 
-    def run_begins(self, machine: str) -> None:
-        """A run has begun; what another run of the same program has read, in a minute it cannot know all of, is its."""
+    def run_begins(self, machine: str, *, is_before_known: bool) -> None:
+        """A run has begun; what another run of the same program has read, in a minute it cannot know all of, is its.
+
+        Args:
+            is_before_known: whether what the run before did is written down, so that it can be reckoned with.
+        """
         self.begun_s = self._elapsed_s()
+        self._is_before_known = is_before_known
         self._reads_s.pop(machine, None)
 
     def connects(self, machine: str, host: str, port: int) -> None:
@@ -102,9 +108,13 @@ class Wire:
                 self._fail("I14", f"{snapshot.account_id}: {name} {getattr(snapshot, name)}, which nobody has listed")
 
     def is_crowded(self) -> bool:
-        """Whether enforcement has asked for so much in the last minute that the venue has hardly room for more."""
+        """Whether enforcement has asked for so much in the last minute that the venue has hardly room for more.
+
+        Or whether somebody has, of whom the present run cannot know.
+        """
         enforcing, taken = self._in_last_minute(self._enforcing_s), self._in_last_minute(self._taken_s)
-        return enforcing > ENFORCING_PER_MINUTE and taken > CALLS_PER_MINUTE
+        is_unknown = not self._is_before_known and self._elapsed_s() - self.begun_s < MINUTE_S
+        return taken > CALLS_PER_MINUTE and (enforcing > ENFORCING_PER_MINUTE or is_unknown)
 
     def _in_last_minute(self, times_s: deque[float]) -> int:
         while times_s and times_s[0] <= self._elapsed_s() - MINUTE_S:

@@ -14,7 +14,7 @@ from risk_manager.domain.actions import Action, CancelOrder, ClosePosition, Redu
 from risk_manager.domain.intent import Goal
 from risk_manager.domain.order import Order, OrderType
 from risk_manager.enforcement.in_flight import InFlight, close_target, order_target, reduce_target
-from risk_manager.enforcement.lattice import Demanded, Merged, merge
+from risk_manager.enforcement.lattice import Demanded, Merged, is_excess, merge, size_limit
 from risk_manager.enforcement.opening import is_opening
 from risk_manager.enforcement.protection import is_own
 
@@ -71,6 +71,17 @@ def plan(
             in_flight.sent(action, _net_before(action, holding), now_ns)
             shrinks.append(action)
     return Plan((*shrinks, *cancels), min(wakes, default=None))
+
+
+def is_unwanted(order: Order, goals: Iterable[Goal], account: AccountView, in_flight: InFlight, now_ns: int) -> bool:
+    """Whether one of the goals still has the order cancelled: as excess, or with the position it protects."""
+    goals = tuple(goals)
+    if any(is_excess(goal, order, account) for goal in goals):
+        return True
+    holding = account.holdings.get(order.contract_id)
+    if holding is None or not in_flight.is_close_answered(order.contract_id, holding.net_contracts, now_ns):
+        return False
+    return any(size_limit(goal, order.contract_id, holding.net_contracts, account) == 0 for goal in goals)
 
 
 def _fills_by_ns(order: Order, account: AccountView, in_flight: InFlight) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Container
 import msgspec
 from msgspec.structs import replace
 
-from risk_manager.domain.actions import ClosePosition, ReducePosition, TakeSnapshot
+from risk_manager.domain.actions import Action, ClosePosition, ReducePosition, TakeSnapshot
 from risk_manager.domain.events import Outcome, SnapshotTaken
 from risk_manager.domain.finding import Breach, Protect, Unit, Warning
 from risk_manager.domain.intent import Flat, Goal, Intent, IntentState, Protected, SizesAtMost
@@ -14,6 +14,7 @@ from risk_manager.domain.order import Order
 from risk_manager.domain.scope import ACCOUNT, Scope
 from risk_manager.enforcement.denials import Denials
 from risk_manager.enforcement.in_flight import SNAPSHOT, InFlight, Memory
+from risk_manager.enforcement.last_look import is_still_due
 from risk_manager.enforcement.lattice import excess_orders, is_demanded, is_met, merge
 from risk_manager.enforcement.mandates import (
     all_held,
@@ -24,7 +25,7 @@ from risk_manager.enforcement.mandates import (
     shrunk,
 )
 from risk_manager.enforcement.pacing import Pacing
-from risk_manager.enforcement.planner import plan
+from risk_manager.enforcement.planner import is_unwanted, plan
 from risk_manager.enforcement.proof import Proof, Shown, after_snapshot, looked, next_snapshot_ns, shifted
 from risk_manager.enforcement.protection import is_over
 from risk_manager.enforcement.sweeps import Sweep, Sweeps
@@ -93,6 +94,15 @@ class Enforcer:
     def works(self) -> dict[IntentKey, OpenIntent]:
         """Everything being worked on, protections included; the protector changes it too."""
         return self._open
+
+    def is_still_due(self, action: Action) -> bool:
+        """Whether an action decided earlier is right for the account as it is now."""
+
+        def is_wanted_gone(order: Order) -> bool:
+            goals = (goal for _, goal in self._demands())
+            return is_unwanted(order, goals, self._account, self._in_flight, self._account.received_ns)
+
+        return is_still_due(action, self._account, is_wanted_gone)
 
     # -- what happened ------------------------------------------------------------------------------------------
 

@@ -22,7 +22,6 @@ from risk_manager.domain.events import (
     TimerFired,
 )
 from risk_manager.domain.fill import Fill
-from risk_manager.enforcement.last_look import is_still_due
 from risk_manager.engine import Engine, EngineSettings
 from risk_manager.engine.slot import AFTER_FAILURE_NS
 from risk_manager.ports.clock import Clock
@@ -355,7 +354,7 @@ class Guard:
         try:
             if isinstance(action, PlaceStop | PlaceTarget):
                 await self._listen()
-            is_due = partial(is_still_due, action, self.engine.account)
+            is_due = partial(self.engine.enforcer.is_still_due, action)
             outcome: Outcome = await self._venue.execute(self.account_id, action, is_due)
         except Exception as error:  # noqa: BLE001  # a bug of the venue adapter: what it did is unknown, and said to be
             self._alarm(error)

@@ -80,7 +80,7 @@ def test_lets_an_order_through_every_four_seconds_though_their_share_is_used_up(
     assert granted(budget, Lane.ORDER, [10 * S] * 200) == 140 + 1
     assert budget.ask(Lane.ORDER, 14 * S - 1) == 1
     assert granted(budget, Lane.ORDER, [14 * S] * 3) == 1
-    budget.refused(Lane.ORDER)
+    budget.refused(Lane.ORDER, 0)
     assert budget.ask(Lane.ORDER, 18 * S) == 4 * S
     assert granted(budget, Lane.ORDER, [73 * S] * 200) == 140 - 1 + 1, (
         "the burst is over, but one call beyond it counts"
@@ -123,8 +123,22 @@ def test_calls_more_often_beyond_its_share_while_the_venue_takes_it(lane: Lane, 
         now_ns += wait_ns
     assert found == pauses_s
     assert budget.ask(lane, now_ns) == 0
-    budget.refused(lane)
+    budget.refused(lane, 0)
     assert budget.ask(lane, now_ns) == 2 * pauses_s[-1] * S
+
+
+def test_no_longer_counts_what_was_refused_once_the_venue_takes_a_call_beyond_the_share() -> None:
+    """A venue that refused for some seconds and counts no refusals: the cancels that follow are not late for it."""
+    budget = CallBudget()
+    granted(budget, Lane.ORDER, [10 * S] * 100)
+    for _ in range(48):
+        assert budget.ask(Lane.CLOSE, 11 * S) == 0
+        budget.refused(Lane.CLOSE, 11 * S)
+    assert granted(budget, Lane.ORDER, [21 * S] * 30) == 1, "as far as we know the minute is used up"
+    budget.refused(Lane.ORDER, 21 * S)
+    assert budget.ask(Lane.CLOSE, 22 * S) == 0
+    budget.taken(Lane.CLOSE)
+    assert granted(budget, Lane.ORDER, [22 * S] * 60) == 140 - 100 - 1
 
 
 def test_holds_cancels_back_when_the_venue_refuses_a_close() -> None:
@@ -133,7 +147,7 @@ def test_holds_cancels_back_when_the_venue_refuses_a_close() -> None:
     assert budget.ask(Lane.ORDER, 10 * S) == 0
     budget.taken(Lane.ORDER)
     assert budget.ask(Lane.ORDER, 10 * S) == 2 * S
-    budget.refused(Lane.CLOSE)
+    budget.refused(Lane.CLOSE, 0)
     assert budget.ask(Lane.ORDER, 10 * S) == 8 * S
     assert budget.ask(Lane.CLOSE, 10 * S) == 0
     budget.taken(Lane.CLOSE)
@@ -164,7 +178,7 @@ def test_calls_less_often_beyond_its_share_while_the_venue_refuses(lane: Lane, p
     now_ns, found = 10 * S, []
     assert budget.ask(lane, now_ns) == 0
     for _ in pauses_s:
-        budget.refused(lane)
+        budget.refused(lane, 0)
         wait_ns = budget.ask(lane, now_ns)
         found.append(wait_ns / S)
         now_ns += wait_ns

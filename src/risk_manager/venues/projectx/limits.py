@@ -125,7 +125,8 @@ class CallBudget:
     further looks, then orders; at a 429 all but enforcement. What is left is for closes and logins. If a lane of
     enforcement has used up its share it waits for the next slot, but no longer than its pacing, which doubles with
     every refusal and halves when the venue takes one beyond: after a burst the last order that could open a position
-    must not work on for a minute.
+    must not work on for a minute. What was refused before that is then no longer counted: the venue does not, or it
+    would have had no room.
 
     Calls of an earlier run, as far as they are known, leave less of what is shared to reads and orders, though never
     nothing. Closes and logins do not wait for them.
@@ -144,6 +145,7 @@ class CallBudget:
         self._beyond_ns = dict.fromkeys(_PACING, 0)
         self._pacing_ns = {lane: pacing.usual_ns for lane, pacing in _PACING.items()}
         self._beyond: set[Lane] = set()
+        self._refused_ns: deque[int] = deque(maxlen=calls)
 
     def ask(self, lane: Lane, now_ns: int) -> int:
         """0: go, the call (the two of a look) is counted. Above 0: nanoseconds to wait before asking again."""
@@ -183,9 +185,10 @@ class CallBudget:
                 self._beyond.remove(lane)
                 self._beyond_ns[lane] = 0
 
-    def refused(self, lane: Lane) -> None:
-        """Note that the venue has refused a call of the lane as one too many."""
+    def refused(self, lane: Lane, at_ns: int) -> None:
+        """Note that the venue has refused a call of the lane, granted at `at_ns`, as one too many."""
         if lane in self._pacing_ns:
+            self._refused_ns.append(at_ns)
             self._pacing_ns[lane] = min(2 * self._pacing_ns[lane], _PACING[lane].most_ns)
         if lane is Lane.CLOSE:
             # Whatever cancels take now is what the next close lacks.
@@ -195,6 +198,8 @@ class CallBudget:
         """Note that the venue has taken a call of the lane: after one beyond the share, that it has room."""
         if lane in self._beyond:
             self._beyond.remove(lane)
+            while self._refused_ns:
+                self._rest.remove(self._refused_ns.popleft())
             self._pacing_ns[lane] = max(self._pacing_ns[lane] // 2, _PACING[lane].least_ns)
             if lane is Lane.CLOSE:
                 # There is room again, for what a refused close had slowed as well.

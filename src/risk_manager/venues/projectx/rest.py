@@ -145,7 +145,7 @@ class RestClient:
                 self._not_received(error, lane, granted_ns)
                 self._failed(f"{path}: {error}")
                 raise
-        return self._received(path, reply, lane, is_authorized=token is not None)
+        return self._received(path, reply, lane, granted_ns, is_authorized=token is not None)
 
     async def ping(self) -> None:
         """Touch the gateway so that a connection stays open. Failures are only counted."""
@@ -186,14 +186,14 @@ class RestClient:
         if isinstance(error, NotSent):
             self._budget.give_back(lane, granted_ns)
 
-    def _received(self, path: str, reply: Reply, lane: Lane, *, is_authorized: bool) -> Answer:
+    def _received(self, path: str, reply: Reply, lane: Lane, granted_ns: int, *, is_authorized: bool) -> Answer:
         now_ns = self._clock.now_ns()
         at_ns = parse_http_date_ns(reply.date)
         self._time.observe(at_ns, now_ns)
         self._is_limited = reply.status == 429
         if self._is_limited:
             self._problems.note("rate_limited", path)
-            self._budget.refused(lane)
+            self._budget.refused(lane, granted_ns)
             self._budget.pause_reads(now_ns + round(_pause_s(reply.retry_after) * SECOND_NS))
         else:
             self._budget.taken(lane)
