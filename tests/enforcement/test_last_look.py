@@ -63,7 +63,9 @@ def test_depends_on_the_position_that_is_held_now(action: Action, net: int, is_d
 
 @pytest.mark.parametrize("action", [LARGER, SMALLER, PRICED, CANCEL])
 def test_leaves_an_order_alone_that_is_gone(action: Action) -> None:
-    assert not is_still_due(action, SimpleNamespace(holdings={ES: SimpleNamespace(net_contracts=3)}, orders={}), _is_unwanted)
+    assert not is_still_due(
+        action, SimpleNamespace(holdings={ES: SimpleNamespace(net_contracts=3)}, orders={}), _is_unwanted
+    )
 
 
 def test_takes_a_stop_away_that_is_not_wanted_with_the_position_it_protects() -> None:

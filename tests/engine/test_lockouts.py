@@ -389,7 +389,7 @@ def test_measures_what_is_held_under_it() -> None:
 
 
 def test_leaves_the_stop_of_a_bracket_that_fills_while_its_cancel_waits() -> None:
-    """Told before its entry, the stop seems to open; the calls are used up, and by its turn it protects what is held."""
+    """Told before its entry, the stop seems to open; when its cancel may go, at last, it protects what is held."""
     guarded = _locked()
     child = guarded.venue.order(
         ES, Side.SELL, 2, stop=3900, order_id="stop", parent_id="entry", status=OrderStatus.SUSPENDED

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from risk_manager.domain.finding import Breach, Gauge, Unit, Warning
+from risk_manager.domain.opening_balance import OpeningBalance
 from risk_manager.domain.scope import ACCOUNT
 from risk_manager.engine import Engine
 from risk_manager.rules import OptionsInvalid, build_rule, build_rules
@@ -611,6 +612,71 @@ def test_knows_nothing_before_the_venue_has_told_the_balance() -> None:
     rule = build_rule(Drawdown, COMBINE)
     assert rule.initial_state() == Water()
     assert Breach not in rule.listens_to
+
+
+# -- an opening balance that is known within bounds only -------------------------------------------------------------
+
+
+def doubtful(low: int, high: int, tide: int, mark: int | None = None) -> Water:
+    opening = OpeningBalance(day="2026-03-02", low_micros=micros(low), high_micros=micros(high))
+    return Water(opening, None if mark is None else micros(mark), micros(tide))
+
+
+@pytest.mark.parametrize(
+    ("options", "state", "expected"),
+    [
+        # The day has had 1,200: at a result of 700, half a thousand below that, 10,000 of doubt change nothing.
+        ({"mode": "daily_trailing"}, doubtful(40_000, 50_000, 1200), 50_700),
+        ({"mode": "intraday_trailing"}, doubtful(40_000, 50_000, 1200), 50_700),
+        ({"mode": "intraday_trailing"}, doubtful(40_000, 50_000, 1200, 60_000), 59_500),
+        ({"mode": "trail_on_closed"}, doubtful(40_000, 50_000, 1200, 45_000), 50_700),
+        ({"mode": "eod_trailing"}, doubtful(40_000, 50_000, 1200, 45_000), 49_500),
+        ({"mode": "intraday_trailing", "lock_at": 45_000}, doubtful(40_000, 50_000, 1200), 45_000),
+        ({"mode": "intraday_trailing", "lock_at": 50_000, "trigger_at": 51_000}, doubtful(49_000, 50_000, 0), 49_500),
+        # At 51,200 the floor would jump to 51,000; from the lower bound it has not.
+        (
+            {"mode": "intraday_trailing", "lock_at": 51_000, "trigger_at": 51_000},
+            doubtful(40_000, 50_000, 1200),
+            40_700,
+        ),
+        (
+            {"mode": "intraday_trailing", "lock_at": 51_000, "trigger_at": 51_200},
+            doubtful(50_000, 50_100, 1200),
+            51_000,
+        ),
+    ],
+)
+def test_counts_mark_and_equity_from_one_opening_balance(
+    options: dict[str, object], state: Water, expected: int
+) -> None:
+    rule = build_rule(Drawdown, {"max_drawdown": 500, **options})
+    assert isinstance(rule, Drawdown)
+    assert rule.floor_micros(state) == micros(expected)
+
+
+@settings(max_examples=500)
+@given(st.data())
+def test_in_doubt_it_finds_nothing_that_the_truth_would_not_show(data: st.DataObject) -> None:
+    """Below the floor from the upper bound is below the floor from whatever the day began with."""
+    dollars = st.integers(-5, 5)
+    mode = data.draw(st.sampled_from(list(Mode)))
+    lock_at = data.draw(st.none() | dollars) if mode is not Mode.DAILY_TRAILING else None
+    trigger_at = None if lock_at is None else data.draw(st.none() | st.integers(lock_at, 8))
+    rule = Drawdown(
+        max_drawdown_micros=data.draw(st.integers(1, 5)),
+        mode=mode,
+        lock_at_micros=lock_at,
+        trigger_at_micros=trigger_at,
+        starting_balance_micros=data.draw(st.none() | dollars) if mode is not Mode.DAILY_TRAILING else None,
+    )
+    low, opening, high = sorted(data.draw(st.lists(dollars, min_size=3, max_size=3)))
+    result = data.draw(dollars)
+    tide = max(result, data.draw(dollars))
+    mark = data.draw(st.none() | dollars)
+    in_doubt = Water(OpeningBalance(day="2026-03-02", low_micros=low, high_micros=high), mark, tide)
+    in_truth = Water(OpeningBalance(day="2026-03-02", low_micros=opening, high_micros=opening), mark, tide)
+    if high + result <= rule.floor_micros(in_doubt):
+        assert opening + result <= rule.floor_micros(in_truth)
 
 
 BALANCES = {"max_drawdown": 2000, "starting_balance": 50_000}

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from risk_manager.domain.order import OrderType
 from risk_manager.simulator.emissions import Emission, FillHappened, OrderChanged
 from risk_manager.simulator.exchange import Exchange
 from risk_manager.simulator.ledger import open_pnl_micros
@@ -112,6 +113,13 @@ class Books(Exchange):
     @staticmethod
     def _is_live(account: AccountState, order_id: int) -> bool:
         return not account.orders[order_id].status.is_terminal
+
+    def is_closing(self, account_id: int) -> bool:
+        """Whether the exchange has not filled all of what the guard has it close, or reduce, at the market."""
+        return any(
+            order.type is OrderType.MARKET and order.remaining and self.sender_of(order.id).startswith("guard")
+            for order in self.live_orders(account_id)
+        )
 
     def sender_of(self, order_id: int) -> str:
         """Who sent an order over the wire."""

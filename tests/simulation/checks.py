@@ -246,6 +246,9 @@ class Checks:
                 self._flat_ns[account] = self._now_ns()
                 self._exposed_since_s.pop(account, None)
                 self._reentries.pop(account, None)
+            elif self.books.is_closing(account):
+                # The exchange fills it part by part, which nobody can hasten.
+                self._exposed_since_s[account] = self._elapsed_s()
             else:
                 self._exposed_since_s.setdefault(account, self._elapsed_s())
 

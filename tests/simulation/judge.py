@@ -10,7 +10,7 @@ What is owed, and from when on:
 - What a fault interrupts before it was acted on is owed anew if the books still show it when the fault and the waiting
   it has caused are over, and not otherwise.
 - From then on there are `REACTION_S` seconds and what `Checks` adds to them, as for a lockout; none of a crowded minute
-  count.
+  count, and none of those in which the exchange fills the guard's own orders part by part.
 - Where the rule locks, what it wants is owed again and again until the lock ends: there is an instant of it within as
   many seconds after each exposure. A lock is owed from when the breach was acted on, for as long as the rule says from
   when the books showed it: the guard knows of it later, never earlier.
@@ -141,6 +141,7 @@ class Judge:
         self._locks: defaultdict[int, dict[str, Lock]] = defaultdict(dict)
         self._traded_ns: dict[tuple[int, str], int] = {}
         self._hindered_s: dict[int, float] = {}
+        self._closing_s: defaultdict[int, float] = defaultdict(float)
         self._crowded_s = 0.0
         books.subscribe(self._receive)
 
@@ -222,6 +223,8 @@ class Judge:
                 cases[key] = self._opened(key, one, remedy, picture)
         if self._is_crowded():
             self._crowded_s = self._elapsed_s()
+        if self._books.is_closing(account):
+            self._closing_s[account] = self._elapsed_s()
         for key, case in list(cases.items()):
             is_over = self._step(account, case, picture, is_shown=key in found, is_disturbed=is_disturbed)
             if is_over:
@@ -295,7 +298,7 @@ class Judge:
             self._lock(account, case)
             return not is_shown
         hindered_s = self._hindered_s.get(account, -SETTLE_S) + SETTLE_S
-        late_s = self._elapsed_s() - max(case.since_s + waits_s, self._crowded_s, hindered_s)
+        late_s = self._elapsed_s() - max(case.since_s + waits_s, self._crowded_s, self._closing_s[account], hindered_s)
         if late_s > self._patience_s(len(picture.orders), case.fills):
             tally.missed += 1
             case.is_missed = True

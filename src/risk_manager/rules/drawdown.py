@@ -212,21 +212,37 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
         mark = self._mark(state)
         floor = mark - self.max_drawdown_micros
         if self.lock_at_micros is not None:
-            is_locked = self.trigger_at_micros is not None and mark >= self.trigger_at_micros
-            floor = self.lock_at_micros if is_locked else min(floor, self.lock_at_micros)
+            floor = self.lock_at_micros if self._is_locked(mark) else min(floor, self.lock_at_micros)
         return max([floor, *(one.floor_micros for one in self.floors if one.from_day <= state.opening.day)])
 
+    def _is_locked(self, mark: int) -> bool:
+        """Whether the floor stands at `lock_at` wherever the mark alone would have it."""
+        return self.trigger_at_micros is not None and mark >= self.trigger_at_micros
+
     def _mark(self, state: Water) -> int:
-        """The high-water mark of this moment, in the rule's frame: with what is not certain yet at its lower bound."""
+        """The high-water mark to judge the equity by, which counts from the opening balance's upper bound.
+
+        So does the mark: had the day begun with less, it would be lower, but by no more than the equity. Who is at the
+        floor so is there or below it however the day began; only a floor that jumps in between is the lower one's.
+        """
+        opening = state.opening
+        least = self._mark_from(state, opening.low_micros or 0)
+        if opening.low_micros == opening.high_micros:
+            return least
+        most = self._mark_from(state, opening.high_micros)
+        return most if self._is_locked(most) == self._is_locked(least) else least
+
+    def _mark_from(self, state: Water, opening_micros: int) -> int:
+        """The mark of this moment if the day began with such a balance, in the rule's frame."""
         begin = self._begin(state.opening.day)
         if self.mode is Mode.STATIC and begin is not None:
             return begin
-        seen = self._seen(state)
+        seen = self._seen(state, opening_micros)
         return seen if begin is None else max(seen, begin)
 
-    def _seen(self, state: Water) -> int:
-        """The highest mark that was seen, whatever is written down."""
-        opening = (state.opening.low_micros or 0) - self._zero()
+    def _seen(self, state: Water, opening_micros: int) -> int:
+        """The same, whatever is written down."""
+        opening = opening_micros - self._zero()
         if self.mode is Mode.EOD_TRAILING and state.close_day != state.opening.day:
             return opening if state.mark is None else max(state.mark, opening)
         if not self._rises:
@@ -235,6 +251,10 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
         if state.mark is not None:
             return max(state.mark, top)
         return top if self.mode is Mode.DAILY_TRAILING else max(opening, top)
+
+    def _remembered(self, state: Water) -> int:
+        """The mark as far as it is certain: from the lower bound."""
+        return self._seen(state, state.opening.low_micros or 0)
 
     @property
     def _rises(self) -> bool:
@@ -272,7 +292,7 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
             state = self._turned(state)
         elif opening.low_micros != known.low_micros and known.is_settled:
             # The peaks so far belong to the balance so far.
-            state = msgspec.structs.replace(state, mark=self._seen(state), tide=None)
+            state = msgspec.structs.replace(state, mark=self._remembered(state), tide=None)
         state = self._restarted(msgspec.structs.replace(state, opening=opening))
         state = self._settled(self._risen(state, account))
         return msgspec.structs.replace(state, balance=opening.high_micros - self._zero() + net_micros(account))
@@ -281,7 +301,7 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
         """The state at the end of its day."""
         if self.mode is Mode.DAILY_TRAILING:
             return msgspec.structs.replace(state, mark=None, tide=None)
-        return msgspec.structs.replace(state, mark=self._seen(state), tide=None)
+        return msgspec.structs.replace(state, mark=self._remembered(state), tide=None)
 
     def _restarted(self, state: Water) -> Water:
         """The state after the restarts that have come due."""
@@ -311,7 +331,7 @@ class Drawdown(msgspec.Struct, frozen=True, kw_only=True):
         """The state with its mark made certain, where the opening balance is."""
         if not state.opening.is_settled:
             return state
-        return msgspec.structs.replace(state, mark=self._seen(state), close_day=state.opening.day)
+        return msgspec.structs.replace(state, mark=self._remembered(state), close_day=state.opening.day)
 
     # -- judging ------------------------------------------------------------------------------------------------
 
