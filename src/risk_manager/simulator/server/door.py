@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import struct
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
@@ -20,15 +20,16 @@ class Door:
         self._refused: set[str] = set()
         self._is_stalled = False
         # Connections of the REST API that clients keep open, and those of them nobody is behind any more.
-        self._kept: WeakSet[asyncio.Transport] = WeakSet()
-        self._dead: WeakSet[asyncio.Transport] = WeakSet()
+        # In the order in which they came, so that a run repeats.
+        self._kept: WeakKeyDictionary[asyncio.Transport, None] = WeakKeyDictionary()
+        self._dead: WeakKeyDictionary[asyncio.Transport, None] = WeakKeyDictionary()
         self._changed = asyncio.Event()
 
     async def admit(self, request: web.Request, place: str) -> bool:
         """Whether a request is to be answered; comes back when that is decided, which may take as long as a fault."""
         transport = request.transport
         if transport is not None and place == REST:
-            self._kept.add(transport)
+            self._kept[transport] = None
         while request.transport is not None:
             if place in self._refused:
                 request.transport.abort()

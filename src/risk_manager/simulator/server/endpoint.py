@@ -36,12 +36,13 @@ class HubEndpoint:
         self._new_id = new_id
         self._unused: dict[str, float] = {}
         self._active: set[str] = set()
-        self._open: set[HubConnection] = set()
+        # In the order in which they came, so that a run repeats.
+        self._open: dict[HubConnection, None] = {}
 
     def close(self) -> None:
         """Close every connection with a type 7; cut those that have not shaken hands."""
         shaken = self.hub.connections
-        for connection in self._open.difference(shaken):
+        for connection in [each for each in self._open if each not in shaken]:
             connection.drop()
         for connection in shaken:
             connection.close(allow_reconnect=True)
@@ -108,11 +109,11 @@ class HubEndpoint:
             if transport is None:
                 return socket
             connection = HubConnection(socket, transport, user, self._settings)
-            self._open.add(connection)
+            self._open[connection] = None
             try:
                 await connection.run(self.hub.add, self.hub.serve)
             finally:
-                self._open.discard(connection)
+                del self._open[connection]
                 self.hub.remove(connection)
         finally:
             if connection_id is not None:
