@@ -38,7 +38,8 @@ ORDERS_READ_S = 10.0
 SETTLE_S = 18.0
 """For so long the guard lets a reduction have its effect before the next: seven seconds and two looks. It waits in vain
 for one whose order has been cancelled, be it by itself, when the order seemed too large for what was left; and for one
-whose order it takes for another's, where a close before it has met more than was known of: it goes by the size.
+whose order it takes for another's, where a close before it has met more than was known of, or the reduction itself a
+position that has been turned round: it goes by the size, and by the side.
 """
 
 BURST_NS = SECOND_NS
@@ -140,6 +141,7 @@ class Judge:
         self._cases: defaultdict[int, dict[tuple[str, str], Case]] = defaultdict(dict)
         self._locks: defaultdict[int, dict[str, Lock]] = defaultdict(dict)
         self._traded_ns: dict[tuple[int, str], int] = {}
+        self._flat_ns: dict[tuple[int, str], int] = {}
         self._hindered_s: dict[int, float] = {}
         self._closing_s: defaultdict[int, float] = defaultdict(float)
         self._crowded_s = 0.0
@@ -148,11 +150,11 @@ class Judge:
     # -- what is seen --------------------------------------------------------------------------------------------
 
     def asked(self, asked: Asked) -> None:
-        """Note a close that has met what the guard cannot have heard of."""
-        if asked.kind != "close" or asked.refusal is not None or not asked.sender.startswith("guard"):
+        """Note a close, or a reduction, that has met what the guard cannot have heard of."""
+        if asked.refusal is not None or not asked.sender.startswith("guard"):
             return
-        traded_ns = self._traded_ns.get((asked.account_id, asked.contract_id), 0)
-        if asked.at_ns - traded_ns < 2 * self._heard_s * SECOND_NS:
+        changed_ns = {"close": self._traded_ns, "reduce": self._flat_ns}.get(asked.kind, {})
+        if asked.at_ns - changed_ns.get((asked.account_id, asked.contract_id), 0) < 2 * self._heard_s * SECOND_NS:
             self._hinder(asked.account_id)
 
     def locked_by(self, account: int) -> list[str]:
@@ -169,8 +171,11 @@ class Judge:
         match emission:
             case FillHappened() if not emission.is_resend or emission.fill.is_voided:
                 self._histories[emission.account_id].filled(emission.fill)
+                key = emission.account_id, emission.fill.contract_id
+                if not self._books.net(*key):
+                    self._flat_ns[key] = emission.at_ns
                 if not self._books.sender_of(emission.fill.order_id).startswith("guard"):
-                    self._traded_ns[emission.account_id, emission.fill.contract_id] = emission.at_ns
+                    self._traded_ns[key] = emission.at_ns
                     for case in self._cases[emission.account_id].values():
                         case.fills += 1
                 self._judge(emission.account_id)
