@@ -379,6 +379,42 @@ async def test_keeps_one_account_alive_when_another_cannot_be_subscribed() -> No
         assert not desk.gateway.links["user"][0].is_closed
 
 
+@pytest.mark.parametrize(
+    ("hub_tells_after_s", "answered_after_s", "told"),
+    [
+        (None, 0.9, [(20000002, 70)]),
+        (0.0, 0.9, [(20000002, 60)]),  # the list may be older than what the hub has said since it was asked for
+        (-0.1, 0.9, [(20000002, 60), (20000002, 70)]),
+        (None, 1.0, []),
+    ],
+)
+async def test_gives_every_account_its_record_of_a_list_that_was_read_for_one(
+    hub_tells_after_s: float | None, answered_after_s: float, told: list[tuple[int, int]]
+) -> None:
+    desk = Desk()
+    other, foreign = 20000002, 20000003
+    async with desk.running(ACCOUNT, str(other)):
+        link = await desk.connected()
+        await desk.until(lambda: desk.links().count(("user_hub", True)) == 2)
+        desk.events.clear()
+        rows = [{"id": key, "name": "P", "balance": 70, "canTrade": True} for key in (int(ACCOUNT), other, foreign)]
+
+        def answer(payload: dict[str, Any]) -> Answer:
+            desk.clock.advance(answered_after_s)
+            return ok(accounts=rows)
+
+        if hub_tells_after_s is not None:
+            link.event("GatewayUserAccount", {"id": other, "name": "P", "balance": 60, "canTrade": True})
+            await desk.until(lambda: desk.of(AccountUpdated))
+            desk.clock.advance(-hub_tells_after_s)
+        desk.gateway.answers["/api/Account/search"] = answer
+        await desk.venue.snapshot(ACCOUNT, full=True)
+        found = [
+            (int(event.account_id), event.account.balance_micros // 1_000_000) for event in desk.of(AccountUpdated)
+        ]
+        assert found == told
+
+
 async def test_announces_that_rest_is_gone_and_back() -> None:
     desk = Desk()
     desk.gateway.answers[POSITIONS] = [Lost("no answer"), ok(positions=[])]

@@ -22,6 +22,7 @@ from risk_manager.domain.events import (
 )
 from risk_manager.ports.clock import Clock
 from risk_manager.venues.projectx import wire
+from risk_manager.venues.projectx.account_list import Listed
 from risk_manager.venues.projectx.deafness import Deafness
 from risk_manager.venues.projectx.errors import LoggedOut
 from risk_manager.venues.projectx.hub_codec import HotRecord, Invocation
@@ -79,6 +80,7 @@ class Feed:
         self._told: dict[tuple[str, Link], bool] = {}
         self._absences: dict[str, str] = {}
         self._holding: dict[str, set[str]] = {}
+        self._record_ns = dict.fromkeys(account_ids, 0)
         self._deafness = Deafness(self._reopen, clock.now_ns())
         self._targets: dict[str, Callable[[int | None, Fields], None]] = {
             "GatewayUserAccount": self._on_account,
@@ -101,6 +103,16 @@ class Feed:
             self._absences[account_id] = absence
         if (account_id, Link.USER_HUB) in self._links:
             self._tell(account_id, Link.USER_HUB)
+
+    def records(self, listed: Listed, requested_ns: int) -> None:
+        """Give accounts their records in a list that was read for another: the next of their own may be far away.
+
+        What the hub has told since the list was asked for is newer.
+        """
+        for account_id in self.account_ids:
+            record = listed.get(account_id)
+            if record is not None and account_id not in self._held and self._record_ns[account_id] < requested_ns:
+                self._deliver(AccountUpdated(account_id, record, 0, self._clock.now_ns()))
 
     def _tell(self, account_id: str, link: Link) -> None:
         is_up, reason = self._links[account_id, link]
@@ -201,6 +213,7 @@ class Feed:
     def _on_account(self, action: int | None, fields: Fields) -> None:
         account_id = wire.read_id(fields, "id")
         if account_id in self.account_ids:
+            self._record_ns[account_id] = self._clock.now_ns()
             self._emit(AccountUpdated(account_id, self._reader.account(fields), 0, self._clock.now_ns()))
 
     def _on_order(self, action: int | None, fields: Fields) -> None:

@@ -24,6 +24,10 @@ from risk_manager.venues.projectx.venue_time import VenueTime, format_stamp
 from risk_manager.venues.projectx.wire import BadRecord, Fields
 
 
+_PROMPT_NS = 1_000_000_000
+"""A list of accounts that took longer may have been overtaken by what the hub has told since."""
+
+
 class _ReadFill(NamedTuple):
     """A fill as it was read last: of which row, with which contract."""
 
@@ -40,6 +44,8 @@ class SnapshotReader:
 
     Attributes:
         absences: by id of an account that the venue's list last lacked, what to tell of it.
+        on_records: called with the other accounts in the list that was read for one, and the local time it was asked
+            for, if it came promptly.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class SnapshotReader:
         self._accounts = AccountList()
         self._owed: set[str] = set()
         self.absences: dict[str, str] = {}
+        self.on_records: Callable[[Listed, int], None] = _ignore
         self._known_fills: dict[int, _ReadFill] = {}
         self._known_since_ns = 0
 
@@ -93,6 +100,8 @@ class SnapshotReader:
         listed = self._listed_accounts(account)
         if listed is not None:
             self._see_absence(account_id, listed)
+            if self._clock.now_ns() - requested_ns < _PROMPT_NS:
+                self.on_records({key: each for key, each in listed.items() if key != account_id}, requested_ns)
         return SnapshotTaken(
             account_id=account_id,
             account=listed.get(account_id) if listed is not None else None,
@@ -200,6 +209,9 @@ class SnapshotReader:
 
 async def _nothing() -> None:
     return None
+
+
+def _ignore(listed: Listed, requested_ns: int) -> None: ...
 
 
 def _rows(envelope: Envelope, key: str) -> list[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from risk_manager.domain.actions import Action
 from risk_manager.domain.contract import Contract
 from risk_manager.domain.events import Event, Link, Outcome, SnapshotTaken
 from risk_manager.ports.clock import Clock
+from risk_manager.venues.projectx.account_list import Listed
 from risk_manager.venues.projectx.actions import ActionSender
 from risk_manager.venues.projectx.auth import Auth
 from risk_manager.venues.projectx.catalogue import Catalogue
@@ -68,6 +69,7 @@ class ProjectXVenue:
         self._actions = ActionSender(gateway, self._catalogue, clock, tags)
         self._followups = FollowUps(self._catalogue)
         self._catalogue.on_listing = self._on_listing
+        self._snapshots.on_records = self._on_records
         self._catalogue.on_found = self._followups.contract_found
         self._feed: Feed | None = None
         self._rest_state: tuple[bool, str] | None = None
@@ -244,6 +246,10 @@ class ProjectXVenue:
         feed.snapshot(taken)
         if taken.positions is None or taken.orders is None:
             self._followups.snapshot(taken.account_id, "the last one was incomplete")
+
+    def _on_records(self, listed: Listed, requested_ns: int) -> None:
+        if self._feed is not None:
+            self._feed.records(listed, requested_ns)
 
     def _on_listing(self) -> None:
         self._followups.listing_read()
