@@ -23,7 +23,6 @@ from risk_manager.venues.projectx.records import Reader
 from risk_manager.venues.projectx.venue_time import VenueTime, format_stamp
 from risk_manager.venues.projectx.wire import BadRecord, Fields
 
-
 _PROMPT_NS = 1_000_000_000
 """A list of accounts that took longer may have been overtaken by what the hub has told since."""
 
