@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from risk_manager.domain.actions import ModifyOrder, PlaceStop
 from risk_manager.domain.events import ActionAccepted, ActionRejected, ActionUnknown, Outcome, Refusal
+from risk_manager.domain.intent import Protected
 from risk_manager.domain.order import Order, OrderStatus, OrderType, Side
 from risk_manager.enforcement.pacing import Pacing
 from risk_manager.enforcement.protection_calls import ProtectionCalls
@@ -13,6 +14,7 @@ from tests.enforcement.situations import MS, S, account
 
 PLACE = PlaceStop("1001-1.1", "i", ES.id, Side.SELL, 2, 100)
 MOVE = ModifyOrder("1001-2.1", "i", ES.id, "7", 104, None)
+LONG = Protected("1001", ES.id, "pos-1", 1, 100, None, 0)
 RESTING = Order("7", ES.id, Side.SELL, OrderType.STOP, OrderStatus.WORKING, 2, stop_ticks=100, tag="1001-1.1")
 
 
@@ -128,10 +130,10 @@ def test_an_order_may_appear_until_it_is_seen_refused_or_settled() -> None:
 
 def test_less_than_before_is_a_fill_unless_something_was_cancelled() -> None:
     calls = ProtectionCalls(Pacing())
-    calls.covered(ES.id, (2, 2), 0)
-    calls.covered(ES.id, (2, 2), 1)
+    calls.covered(LONG, (2, 2), 0)
+    calls.covered(LONG, (2, 2), 1)
     assert calls.adding_from_ns(ES.id, 1) == 0
-    calls.covered(ES.id, (1, 2), 10)
+    calls.covered(LONG, (1, 2), 10)
     assert calls.doubtful_from_ns() == 10 + 250 * MS
     assert calls.adding_from_ns(ES.id, 10) == 10 + S
     assert calls.adding_from_ns(ES.id, 5 * S) == 5 * S + 400 * MS
@@ -140,9 +142,9 @@ def test_less_than_before_is_a_fill_unless_something_was_cancelled() -> None:
     assert calls.doubtful_from_ns() is None
 
     calls = ProtectionCalls(Pacing())
-    calls.covered(ES.id, (2, 0), 0)
+    calls.covered(LONG, (2, 0), 0)
     calls.saw_order(replace(RESTING, status=OrderStatus.CANCELLED))
-    calls.covered(ES.id, (0, 0), 1)
+    calls.covered(LONG, (0, 0), 1)
     assert calls.adding_from_ns(ES.id, 1) == 0
 
 
@@ -151,8 +153,8 @@ def test_forgets_a_position_that_is_gone() -> None:
     calls.sent(PLACE, 0)
     calls.learned(outcome("accepted", PLACE.id, 1))
     calls.saw_order(RESTING)
-    calls.covered(ES.id, (2, 0), 1)
-    calls.covered(ES.id, (1, 0), 2)
+    calls.covered(LONG, (2, 0), 1)
+    calls.covered(LONG, (1, 0), 2)
     calls.tidy(account((ES, 1)), (), S)
     assert (calls.priced_ns(ES.id, is_stop=True), list(calls.memory.holds)) == (0, [ES.id])
     calls.tidy(account(), (), S)
@@ -160,11 +162,38 @@ def test_forgets_a_position_that_is_gone() -> None:
     assert calls.priced_ns(ES.id, is_stop=True) < -S
 
 
+@pytest.mark.parametrize(
+    ("goal", "is_another"),
+    [
+        (LONG, False),
+        (replace(LONG, position_id=""), False),  # not told yet which it is
+        (replace(LONG, position_id="pos-2"), True),
+        (replace(LONG, position_id="", side=-1), True),
+    ],
+)
+def test_what_covered_another_position_says_nothing_of_this_one(goal: Protected, *, is_another: bool) -> None:
+    """Turned round, what it had lies on the other side: that is no fill, and a stop for it need not wait for a look."""
+    calls = ProtectionCalls(Pacing())
+    calls.covered(LONG, (2, 0), 1)
+    calls.covered(goal, (0, 0), 2)
+    assert (calls.adding_from_ns(ES.id, 2) == 0) is is_another
+    calls.covered(goal, (2, 0), 3)
+    calls.covered(goal, (1, 0), 4)
+    assert calls.adding_from_ns(ES.id, 4) > 0
+
+
+def test_learns_which_position_it_is_from_the_first_that_says_so() -> None:
+    calls = ProtectionCalls(Pacing())
+    for position_id, cover in (("", 2), ("pos-1", 2), ("", 2), ("pos-2", 0)):
+        calls.covered(replace(LONG, position_id=position_id), (cover, 0), 1)
+    assert calls.adding_from_ns(ES.id, 2) == 0
+
+
 def test_moves_its_times_with_the_local_clock() -> None:
     calls = ProtectionCalls(Pacing())
     calls.sent(PLACE, 10 * S)
-    calls.covered(ES.id, (2, 0), 10 * S)
-    calls.covered(ES.id, (1, 0), 10 * S)
+    calls.covered(LONG, (2, 0), 10 * S)
+    calls.covered(LONG, (1, 0), 10 * S)
     calls.shift(-4 * S)
     assert calls.free_at_ns(ES.id, 6 * S) == 16 * S
     assert calls.priced_ns(ES.id, is_stop=True) == 6 * S

@@ -312,6 +312,13 @@ class TestTime:
             await scene.clock.pass_time(3 * POLL_S)
             assert scene.venue.snapshots[10:] == [True] * 3
 
+    async def test_reads_fully_with_the_first_poll_after_a_change_of_rules(self) -> None:
+        async with guarded() as scene:
+            await scene.clock.pass_time(2 * POLL_S + 1)
+            scene.guard.change_rules((), "2")
+            await scene.clock.pass_time(5 * POLL_S)
+            assert scene.venue.snapshots == [False, False, True, False, False, False, False]
+
     async def test_reads_fully_as_often_as_there_is_room_for_while_the_user_hub_is_down(self) -> None:
         async with guarded(unheard_polls_per_full=4) as scene:
             account_id, now_ns = scene.story.account_id, scene.story.now_ns

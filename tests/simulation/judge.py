@@ -142,6 +142,7 @@ class Judge:
         self._locks: defaultdict[int, dict[str, Lock]] = defaultdict(dict)
         self._traded_ns: dict[tuple[int, str], int] = {}
         self._flat_ns: dict[tuple[int, str], int] = {}
+        self._nets: defaultdict[tuple[int, str], int] = defaultdict(int)
         self._hindered_s: dict[int, float] = {}
         self._closing_s: defaultdict[int, float] = defaultdict(float)
         self._crowded_s = 0.0
@@ -172,7 +173,9 @@ class Judge:
             case FillHappened() if not emission.is_resend or emission.fill.is_voided:
                 self._histories[emission.account_id].filled(emission.fill)
                 key = emission.account_id, emission.fill.contract_id
-                if not self._books.net(*key):
+                before = self._nets[key]
+                self._nets[key] += emission.fill.signed_size
+                if before * self._nets[key] <= 0:
                     self._flat_ns[key] = emission.at_ns
                 if not self._books.sender_of(emission.fill.order_id).startswith("guard"):
                     self._traded_ns[key] = emission.at_ns

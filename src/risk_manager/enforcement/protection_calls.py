@@ -69,6 +69,7 @@ class CallMemory(msgspec.Struct):
         calls: the last call by contract id.
         stops_ns, targets_ns: by contract id, when (local time) the price of one was last set in the present position.
         covers: by contract id, the contracts that stops and other closing orders covered when last looked at.
+        covered: by contract id, the id and side of the position they did that for.
         holds: contracts to which nothing may be added.
         cancelled: contracts of which an order ended without a fill since then.
     """
@@ -77,6 +78,7 @@ class CallMemory(msgspec.Struct):
     stops_ns: dict[str, int] = {}
     targets_ns: dict[str, int] = {}
     covers: dict[str, tuple[int, int]] = {}
+    covered: dict[str, tuple[str, int]] = {}
     holds: dict[str, Hold] = {}
     cancelled: list[str] = []
 
@@ -162,8 +164,7 @@ class ProtectionCalls:
         orders, memory = account.orders, self.memory
         for order in orders.values():
             self.saw_order(order)
-        by_contract: tuple[dict[str, Any], ...] = (memory.stops_ns, memory.targets_ns, memory.covers, memory.holds)
-        for kept in by_contract:
+        for kept in self._of_positions:
             for contract_id in [contract_id for contract_id in kept if contract_id not in account.holdings]:
                 del kept[contract_id]
         memory.cancelled.clear()
@@ -178,8 +179,16 @@ class ProtectionCalls:
             if self._is_over(call, now_ns, is_wanted=contract_id in wanted):
                 del self.memory.calls[contract_id]
 
-    def covered(self, contract_id: str, cover: tuple[int, int], now_ns: int) -> None:
+    def covered(self, goal: Protected, cover: tuple[int, int], now_ns: int) -> None:
         """Note what covers a position now; less than before without a cancel is a fill."""
+        contract_id = goal.contract_id
+        position_id, side = self.memory.covered.get(contract_id, (goal.position_id, goal.side))
+        if side != goal.side or (position_id and goal.position_id and position_id != goal.position_id):
+            # Turned round, or closed and opened anew: what covered the one says nothing of the other.
+            for kept in self._of_positions:
+                kept.pop(contract_id, None)
+            position_id = ""
+        self.memory.covered[contract_id] = goal.position_id or position_id, goal.side
         before = self.memory.covers.get(contract_id, cover)
         self.memory.covers[contract_id] = cover
         is_less = cover[0] < before[0] or cover[1] < before[1]
@@ -239,6 +248,12 @@ class ProtectionCalls:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
+    @property
+    def _of_positions(self) -> tuple[dict[str, Any], ...]:
+        """What is remembered by contract id for as long as a position is held."""
+        memory = self.memory
+        return memory.stops_ns, memory.targets_ns, memory.covers, memory.covered, memory.holds
+
     def _put(self, call: Call) -> None:
         self.memory.calls[call.action.contract_id] = call
 
@@ -290,7 +305,7 @@ def plan_protection(
         if not isinstance(goal, Protected):
             continue
         if goal.contract_id in account.holdings:
-            calls.covered(goal.contract_id, coverage(goal, account.orders), now_ns)
+            calls.covered(goal, coverage(goal, account.orders), now_ns)
         change = next_change(goal, account) if goal.contract_id not in ending else None
         if change is not None and (change.is_urgent or not is_observing):
             changes.append((intent_id, goal, change))

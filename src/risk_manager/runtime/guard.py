@@ -235,6 +235,8 @@ class Guard:
         self.health.fault(MINIMAL, None)
         # The rules change where the event has its place among the others, not where somebody asked for it.
         self._next_rules.append(rules)
+        # The next poll is a full one: a rule that has just begun may have to know the balance and the day's fills.
+        self._polls = -1
         self.deliver(RulesChanged(self.account_id, revision, 0, self._clock.now_ns()))
 
     async def stop(self) -> None:
