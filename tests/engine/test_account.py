@@ -123,6 +123,35 @@ def test_finds_a_missed_fill_in_a_snapshot() -> None:
     assert guarded.engine.account.doubtful_since_ns() is None
 
 
+@pytest.mark.parametrize(
+    ("sizes", "shown", "held"),
+    [
+        ((3,), 3, 3),
+        ((2, 1), 3, 3),
+        ((3,), 2, 0),  # that is neither, so it has to be repeated
+        ((3,), 0, 0),
+    ],
+)
+def test_takes_a_missed_fill_of_the_second_of_the_last_snapshot_for_what_the_next_one_shows(
+    sizes: tuple[int, ...], shown: int, held: int
+) -> None:
+    """That a snapshot is stamped in whole seconds leaves open whether it had the fill; the next one holds both."""
+    guarded = Guarded()
+    guarded.feed(guarded.venue.buys(ES, 1, 5000), guarded.venue.sells(ES, 1, 5000))
+    guarded.venue.wait(5)
+    first = guarded.venue.snapshot()
+    guarded.feed(msgspec.structs.replace(first, at_ns=first.at_ns - 400 * MS))
+    for size in sizes:
+        guarded.venue.buys(ES, size, 5000)
+    guarded.venue.wait(5)
+    snapshot = guarded.venue.snapshot()
+    (position,) = snapshot.positions or ()
+    seen = msgspec.structs.replace(position, net_contracts=shown)
+    guarded.feed(msgspec.structs.replace(snapshot, positions=(seen,) if shown else ()))
+    assert _net(guarded) == held
+    assert (guarded.engine.account.doubtful_since_ns() is None) is (shown in (0, 3))
+
+
 def test_adopts_a_contradiction_only_when_it_is_repeated() -> None:
     guarded = Guarded()
     guarded.feed(guarded.venue.buys(ES, 2, 5000))

@@ -1,6 +1,7 @@
 """The account folded from its events: the read-only view every rule gets, and the numbers it shows."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -180,17 +181,20 @@ class AccountState:
             self.record, self.is_listed = event.account, True
         elif event.is_account_missing:
             self.is_listed = False
+        contained: Counter[str] = Counter()
         if event.fills is not None:
             known = self._fills.by_id
             news = [fill for fill in event.fills if known.get(fill.id) != fill]
             for fill in sorted(news, key=lambda fill: (fill.at_ns, fill.id)):
                 is_late = fill.id not in known and self._book(fill.contract_id).contains(fill)
                 moves = self.has_fills and not is_late
+                if is_late:
+                    contained[fill.contract_id] += fill.side.sign * fill.size
                 self._take_fill(fill, event.received_ns, moves=moves, requested_ns=event.requested_ns)
             self.has_fills = True
         if event.positions is not None:
             is_first = not self.has_positions
-            self._reconcile_positions(event.positions, event)
+            self._reconcile_positions(event.positions, event, contained)
             self.has_positions, self._is_stream_broken = True, False
             if event.fills is not None:
                 self._settle_ledger(event.requested_ns, is_first=is_first)
@@ -355,7 +359,10 @@ class AccountState:
         self._ledger.saw_order(order, self.now_ns)
         self._orders.take(order, received_ns)
 
-    def _reconcile_positions(self, positions: tuple[Position, ...], event: SnapshotTaken) -> None:
+    def _reconcile_positions(
+        self, positions: tuple[Position, ...], event: SnapshotTaken, contained: Mapping[str, int]
+    ) -> None:
+        """Args: contained: by contract, the size of fills that were taken for part of what was adopted before."""
         requested_ns, received_ns = event.requested_ns, event.received_ns
         stated = {position.contract_id: position for position in positions}
         for contract_id in sorted(self._books.keys() | stated.keys()):
@@ -365,7 +372,9 @@ class AccountState:
                 continue
             net = position.net_contracts
             is_repeated = net == book.contradiction and requested_ns >= book.contradicted_ns
-            is_confirmed = net == book.filled_net or (net == book.venue_net and book.is_venue_ahead)
+            # Where that was wrong, the fill of the same answer is the second witness.
+            filled = (book.filled_net, book.filled_net + contained.get(contract_id, 0))
+            is_confirmed = net in filled or (net == book.venue_net and book.is_venue_ahead)
             if is_repeated or is_confirmed or self._is_silent(book, requested_ns):
                 book.adopt(position, event.at_ns, received_ns)
             elif net != book.contradiction:
