@@ -20,7 +20,7 @@ from risk_manager.runtime import guard as guard_module
 from risk_manager.runtime.enforcements import Timing
 from risk_manager.runtime.guard import Guard
 from risk_manager.runtime.health import GuardState
-from risk_manager.testing.events import ES, MES
+from risk_manager.testing.events import ES, MES, SECOND_NS
 from risk_manager.testing.ports import settled
 from tests.runtime.guard_scene import LOCKING, POLL_S, GuardScene, guarded
 
@@ -300,6 +300,18 @@ class TestTime:
                 await scene.clock.pass_time(1)
                 polls.append(len(scene.venue.snapshots))
             assert polls == [1, 1, 1, 2, 2, 2, 3]
+
+    async def test_polls_at_its_instants_after_the_machine_has_slept(self) -> None:
+        """Woken at once, several accounts would from then on wait for one another at every poll."""
+        async with guarded(first_poll_s=1) as scene:
+            await scene.clock.pass_time(1)
+            scene.story.now_ns += 100 * POLL_S * SECOND_NS + 19 * SECOND_NS // 10
+            polls = []
+            for _ in range(2 * POLL_S):
+                await scene.clock.pass_time(1)
+                polls.append(len(scene.venue.snapshots))
+            # Asleep until 302.9 s; 301 s would have been one of its instants, 304 s is the next.
+            assert polls == [2, 3, 3, 3, 4, 4]
 
     async def test_reads_the_account_at_a_constant_rate_and_fully_while_the_user_hub_is_down(self) -> None:
         async with guarded() as scene:

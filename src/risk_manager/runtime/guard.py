@@ -121,6 +121,7 @@ class Guard:
         self._is_stopping = False
         self._is_stopped = False
         self._polls = 0
+        self._next_poll_ns = 0
         self._has_read = False
         self._next_rules: deque[tuple[Rule, ...]] = deque()
         self._calls = UnderWay(clock, self._alarm)
@@ -191,7 +192,8 @@ class Guard:
         self._commits.start(Latched(self.engine.sequence, self.engine.account.lockouts))
         self.deliver(ConnectionChanged(self.account_id, Link.REST, False, "starting", 0, now_ns))
         self.health.link(Link.REST, is_up=True, reason="")
-        self._cancel_poll = self._clock.call_at(now_ns + self._first_poll_ns, self._poll)
+        self._next_poll_ns = now_ns + self._first_poll_ns
+        self._cancel_poll = self._clock.call_at(self._next_poll_ns, self._poll)
         if self._minimal is not None:
             self._clock.call_at(now_ns + ALIVE_NS, self._end_minimal)
 
@@ -405,9 +407,12 @@ class Guard:
     def _poll(self) -> None:
         """Read a snapshot at a constant rate, on the calmest and on the worst day.
 
-        More of them are full while the user hub is down, for then nothing else tells of fills.
+        More of them are full while the user hub is down, for then nothing else tells of fills. Polls keep their
+        instants: after a sleep of the machine all accounts' are due at once, and would be ever after.
         """
-        self._cancel_poll = self._clock.call_at(self._clock.now_ns() + self._poll_ns, self._poll)
+        late_ns = self._clock.now_ns() - self._next_poll_ns
+        self._next_poll_ns += self._poll_ns * (1 + max(0, late_ns) // self._poll_ns)
+        self._cancel_poll = self._clock.call_at(self._next_poll_ns, self._poll)
         self._polls += 1
         is_heard = self.health.is_up(Link.USER_HUB)
         is_full = self._polls % (POLLS_PER_FULL if is_heard else self._unheard_polls_per_full) == 0
