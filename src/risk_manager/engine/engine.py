@@ -284,10 +284,10 @@ class Engine:
         """Go on by a local clock that was set while we were not running (reliability F26).
 
         A run begins with the loss of REST. Of a clock set back everything remembered would lie in the future, and no
-        snapshot would be newer than it. One set forward cannot be told from a long time away: venue time stands still
-        until the venue says what it is, or deadlines would wait for the end of the day.
+        snapshot would be newer than it. One set forward cannot be told from a long time away: venue time goes on from
+        where it was until the venue says what it is, or deadlines would wait for the end of the day.
         """
-        self._trusted_received_ns = received_ns
+        self._trusted_received_ns = received_ns - (self.account.now_ns - self._trusted_ns)
         by_ns = received_ns - self.account.received_ns
         if by_ns < 0:
             self.account.received_ns = received_ns
