@@ -30,7 +30,9 @@ KEPT_DAYS = 10
 
 
 class Day(msgspec.Struct, frozen=True):
-    """What is there at a day's end; `log` is what was written on that day. MiB, but log: KiB.
+    """What is there at a day's end; `log` is what each run of the program wrote on that day. MiB, but log: KiB.
+
+    A program that begins anew tells again of what it had told often enough.
 
     Attributes:
         journal: the database, and its log beyond the length that is given at the start.   recorder: the recordings.
@@ -105,7 +107,7 @@ def growths(days: Sequence[Day], accounts: int) -> list[Growth]:
         Growth("recorded days", f"{recorded} of {kept}", recorded <= kept),
         Growth("latch", f"{latched:.3f} of {latch_mib:.3f} MiB", latched <= latch_mib),
         _daily(days, "other", "MiB"),
-        _daily(days, "log", "KiB a day"),
+        _daily(days, "log", "KiB a day and run"),
     ]
 
 

@@ -17,7 +17,7 @@ What is owed, and from when on:
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -32,14 +32,17 @@ from tests.simulation.history import History
 from tests.simulation.loop import SECOND_NS
 from tests.simulation.network import PEER
 
+LOOK_S = 2.7
+"""So often one account is looked at, one after the other, when enforcement has used up the venue's calls."""
+
 ORDERS_READ_S = 10.0
-"""How old the guard's last list of orders may be while the venue answers."""
+"""How old the guard's last list of orders may be while the venue answers, at least."""
 
 SETTLE_S = 18.0
 """For so long the guard lets a reduction have its effect before the next: seven seconds and two looks. It waits in vain
 for one whose order has been cancelled, be it by itself, when the order seemed too large for what was left; and for one
 whose order it takes for another's, where a close before it has met more than was known of, or the reduction itself a
-position that has been turned round: it goes by the size, and by the side.
+position that has been turned round: it goes by the size, and by the side. With many accounts two looks take longer.
 """
 
 BURST_NS = SECOND_NS
@@ -115,7 +118,7 @@ class Judge:
     def __init__(
         self,
         books: Books,
-        accounts: Iterable[int],
+        accounts: Collection[int],
         rules: Mapping[int, Mapping[str, Options]],
         day_of: Callable[[int], TradingDay],
         *,
@@ -136,6 +139,9 @@ class Judge:
         self._is_crowded = is_crowded
         self._fail = fail
         heard_ns = round(heard_s * SECOND_NS)
+        round_s = LOOK_S * len(accounts)
+        self._orders_read_s = max(ORDERS_READ_S, round_s)
+        self._settle_s = max(SETTLE_S, 7 + 2 * round_s)
         self._histories = {account: History(books, account, day_of, heard_ns) for account in accounts}
         self._armed: dict[int, dict[str, Any]] = {}
         self._cases: defaultdict[int, dict[tuple[str, str], Case]] = defaultdict(dict)
@@ -284,7 +290,7 @@ class Judge:
                 return False
             self._count_end(case, picture)
             return True
-        waits_s = ORDERS_READ_S if case.rule == "no_stop_loss_grace" else self._heard_s
+        waits_s = self._orders_read_s if case.rule == "no_stop_loss_grace" else self._heard_s
         tally = self.tallies[case.rule]
         if not case.is_owed and self._elapsed_s() - case.since_s >= waits_s:
             case.is_owed = True
@@ -305,7 +311,7 @@ class Judge:
             case.is_settled = True
             self._lock(account, case)
             return not is_shown
-        hindered_s = self._hindered_s.get(account, -SETTLE_S) + SETTLE_S
+        hindered_s = self._hindered_s.get(account, -self._settle_s) + self._settle_s
         late_s = self._elapsed_s() - max(case.since_s + waits_s, self._crowded_s, self._closing_s[account], hindered_s)
         if late_s > self._patience_s(len(picture.orders), case.fills):
             tally.missed += 1

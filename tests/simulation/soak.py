@@ -138,10 +138,11 @@ class Soak(World):
         self.days: list[Day] = []
         self._count = days
         self._say = say
-        self._logged_bytes = 0
+        self._logged_bytes, self._runs = 0, 0
 
     def note(self, *words: object) -> None:
         """Nothing is kept: what grows here would look like a leak."""
+        self._runs += words[0] == "booted"
 
     def logged(self, level: str, event: str, fields: dict[str, object]) -> None:
         super().logged(level, event, fields)
@@ -267,14 +268,15 @@ class Soak(World):
         # The gateway's memory of numbers it has written is bounded, but takes weeks to fill.
         shapes.number.cache_clear()
         gc.collect()
-        logged_bytes, self._logged_bytes = self._logged_bytes, 0
+        log_kib = self._logged_bytes / 1024 / (1 + self._runs)
+        self._logged_bytes, self._runs = 0, 0
         return Day(
             day.label,
             rss=resident_mib(),
             tasks=len(asyncio.all_tasks()),
             descriptors=len(os.listdir("/proc/self/fd")),
             connections=self.loop.network.count(),
-            log=logged_bytes / 1024,
+            log=log_kib,
             recorded_days=len({label for files in segments(self.folder).values() for label, _ in files}),
             **files_mib(self.folder),
         )

@@ -233,6 +233,27 @@ async def test_looks_first_at_the_account_that_was_looked_at_longest_ago(clock: 
     assert 5 * 2_625 <= (clock.now_ns() - begun_ns) // MS <= 5 * 2_675
 
 
+async def test_a_look_that_the_venue_refuses_keeps_its_turn(clock: FakeClock) -> None:
+    budget = CallBudget()
+    transport = Unreachable(None)
+    rest = client(transport, clock, budget)  # type: ignore[arg-type]
+    while budget.ask(Lane.ORDER, clock.now_ns()) == 0:
+        pass
+    seen: list[str] = []
+
+    async def look(account_id: str) -> None:
+        granted_ns = await rest.look(account_id)
+        seen.append(account_id)
+        await rest.post("/p", {}, lane=Lane.LOOK, token="t", granted_ns=granted_ns)
+
+    await look("1")
+    transport.status = 429
+    await look("2")
+    transport.status = 200
+    await asyncio.gather(look("1"), look("2"))
+    assert seen == ["1", "2", "2", "1"]
+
+
 async def test_waits_only_once_for_a_look_at_an_account(clock: FakeClock) -> None:
     budget = CallBudget()
     rest = client(SlowGateway(), clock, budget)

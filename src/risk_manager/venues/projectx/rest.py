@@ -88,7 +88,8 @@ class RestClient:
     async def look(self, account_id: str) -> int:
         """Wait until positions and orders of an account may be read; the instant of the grant.
 
-        Who was looked at longest ago goes first, and of those who never were, who came first.
+        Who was looked at longest ago goes first, and of those who never were, who came first. A look that the venue
+        refuses for want of room was none.
 
         Raises:
             NotSent: the same is waited for already.
@@ -194,6 +195,9 @@ class RestClient:
         if self._is_limited:
             self._problems.note("rate_limited", path)
             self._budget.refused(lane, granted_ns)
+            for account_id, looked_ns in self._looked_ns.items():
+                if looked_ns == granted_ns:
+                    self._looked_ns[account_id] = 0
             self._budget.pause_reads(now_ns + round(_pause_s(reply.retry_after) * SECOND_NS))
         else:
             self._budget.taken(lane)
