@@ -92,8 +92,10 @@ def growths(days: Sequence[Day], accounts: int) -> list[Growth]:
     """Whether everything is flat; of a run too short for that nothing."""
     if len(days) < FEWEST_DAYS:
         return []
-    # In the first third everything fills that is bounded.
-    slope = _slope([day.rss for day in days[len(days) // 3 :]])
+    # In the first third everything fills that is bounded; and a day that is busier than all before is a step, not a
+    # leak, which goes on in the last third, too.
+    sizes = [day.rss for day in days]
+    slope = min(_slope(sizes[len(days) // 3 :]), _slope(sizes[-(len(days) // 3) :]))
     kept = kept_days(len(days))
     recorded = max(day.recorded_days for day in days)
     # Where the latch has no room for more, it leaves lockouts out: its files have one size.
