@@ -203,7 +203,7 @@ def is_busy(place: Place) -> bool:
 
 def test_the_last_anchor_leaves_time_to_close_everything_within_the_units_limit() -> None:
     assert anchoring.LAST_S == 5.0
-    assert guard.STOP_S + recorder.STOP_S + anchoring.LAST_S <= systemd.STOP_S - 5
+    assert guard.STOP_S + guard.LAST_LATCH_S + recorder.STOP_S + anchoring.LAST_S <= systemd.STOP_S - 5
 
 
 async def _until(holds: Callable[[], bool]) -> None:

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from risk_manager.ports.journal import JournalConflict
 from risk_manager.ports.latch import Latched, LatchUnavailable
-from risk_manager.runtime import commits, latching
+from risk_manager.runtime import commits, guard, latching
 from risk_manager.runtime.guard import Guard
 from risk_manager.testing.events import ES
 from tests.runtime.guard_scene import POLL_S, GuardScene
@@ -270,3 +270,14 @@ async def test_says_when_it_has_no_room() -> None:
         scene.latch.left_out = 3
         await scene.breach()
         assert scene.guard.health.missing == ("latch: 3 lockouts have no room in it",)
+
+
+async def test_a_guard_that_has_stopped_leaves_nothing_trying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With neither journal nor latch to write to, what is saved last was offered to the latch for ever."""
+    monkeypatch.setattr(guard, "STOP_S", 0.05)
+    monkeypatch.setattr(guard, "LAST_LATCH_S", 0.05)
+    async with latched() as scene:
+        scene.journal.refusal = scene.latch.refusal = "input/output error"
+        await scene.breach()
+        await scene.guard.stop()
+        assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -40,10 +40,6 @@ FLAT = Day("2026-03-02", 80.0, 40, 11, 28, 8.0, 4.0, 0.25, 0.002, 5.0, 10)
         ("rss", [80 + 3 * min(day, 10) for day in range(30)], True),  # what is bounded has filled
         ("rss", [80 + 5 * (day > 24) for day in range(30)], True),  # a step
         ("rss", [80 + 0.1 * day + 3 * (day > 16) + 5 * (day > 19) for day in range(30)], True),  # two
-        (
-            "rss",
-            [80 + 0.41 * max(0, day - 19) for day in range(30)],
-            True,
         ("tasks", [40] * 5 + [45] * 25, True),
         ("tasks", [40] * 5 + [46] * 25, False),
         ("tasks", [40] * 27 + [90, 90, 45], True),

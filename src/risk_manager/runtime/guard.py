@@ -58,6 +58,8 @@ STUCK_NS = 120 * SECOND_NS
 """No venue call takes so long: it waits for its share of the budget, connects and is answered in less."""
 
 STOP_S = 2.0
+LAST_LATCH_S = 1.0
+"""How long a stop waits for the latch at the end; a disk that refuses it would be tried for ever."""
 
 DecisionListener = Callable[["Guard", Decision, Timing], None]
 
@@ -252,6 +254,8 @@ class Guard:
         self._commits.stop()
         await asyncio.gather(self._calls.cancel(), self._duties.cancel())
         await self._save_now()
+        await self._duties.finish(LAST_LATCH_S)
+        await self._duties.cancel()
         log.info(
             "guard stopped",
             account=self.name,
