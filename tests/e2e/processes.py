@@ -22,7 +22,7 @@ PROJECT = Path(__file__).parents[2]
 # Compiled modules are kept between runs, as every installation has them, whatever this shell's Python is told. The
 # folder's own .gitignore keeps it out of the repository.
 BYTECODE = PROJECT / ".cache" / "bytecode"
-PATIENCE_S = 20.0
+PATIENCE_S = 30.0
 
 Json = dict[str, Any]
 
