@@ -81,14 +81,11 @@ def size_limit(goal: Goal, contract_id: str, net_contracts: int, account: Expose
 def excess_orders(goal: Goal, account: Exposed) -> Iterator[Order]:
     """The working orders the goal cannot tolerate, in the order the account lists them."""
     for order in account.orders.values():
-        if is_excess(goal, order, account):
+        if order.remaining and _is_excess(goal, order, account):
             yield order
 
 
-def is_excess(goal: Goal, order: Order, account: Exposed) -> bool:
-    """Whether the goal cannot tolerate the working order."""
-    if not order.remaining:
-        return False
+def _is_excess(goal: Goal, order: Order, account: Exposed) -> bool:
     holding = account.holdings.get(order.contract_id)
     net = holding.net_contracts if holding else 0
     match goal:

@@ -14,7 +14,7 @@ from risk_manager.domain.actions import Action, CancelOrder, ClosePosition, Redu
 from risk_manager.domain.intent import Goal
 from risk_manager.domain.order import Order, OrderType
 from risk_manager.enforcement.in_flight import InFlight, close_target, order_target, reduce_target
-from risk_manager.enforcement.lattice import Demanded, Merged, is_excess, merge, size_limit
+from risk_manager.enforcement.lattice import Demanded, Merged, merge
 from risk_manager.enforcement.opening import is_opening
 from risk_manager.enforcement.protection import is_own
 
@@ -47,7 +47,7 @@ def plan(
     """
     merged = merge(goals, account)
     in_flight.age(now_ns)
-    orders = merged.cancels | _left_behind(merged, account, in_flight, now_ns)
+    orders = unwanted_orders(merged, account, in_flight, now_ns)
     in_flight.forget(_wanted(merged, orders), now_ns)
     wakes: list[int] = []
     cancels: list[CancelOrder] = []
@@ -73,15 +73,11 @@ def plan(
     return Plan((*shrinks, *cancels), min(wakes, default=None))
 
 
-def is_unwanted(order: Order, goals: Iterable[Goal], account: AccountView, in_flight: InFlight, now_ns: int) -> bool:
-    """Whether one of the goals still has the order cancelled: as excess, or with the position it protects."""
-    goals = tuple(goals)
-    if any(is_excess(goal, order, account) for goal in goals):
-        return True
-    holding = account.holdings.get(order.contract_id)
-    if holding is None or not in_flight.is_close_answered(order.contract_id, holding.net_contracts, now_ns):
-        return False
-    return any(size_limit(goal, order.contract_id, holding.net_contracts, account) == 0 for goal in goals)
+def unwanted_orders(
+    merged: Merged, account: AccountView, in_flight: InFlight, now_ns: int
+) -> dict[str, tuple[Order, str]]:
+    """(order, intent id) by order id of everything that has to go now, what protects a closed position included."""
+    return merged.cancels | _left_behind(merged, account, in_flight, now_ns)
 
 
 def _fills_by_ns(order: Order, account: AccountView, in_flight: InFlight) -> int:

@@ -69,7 +69,7 @@ class CallMemory(msgspec.Struct):
         calls: the last call by contract id.
         stops_ns, targets_ns: by contract id, when (local time) the price of one was last set in the present position.
         covers: by contract id, the contracts that stops and other closing orders covered when last looked at.
-        covered: by contract id, the id and side of the position they did that for.
+        positions: by contract id, the id and side of the position they did that for.
         holds: contracts to which nothing may be added.
         cancelled: contracts of which an order ended without a fill since then.
     """
@@ -78,7 +78,7 @@ class CallMemory(msgspec.Struct):
     stops_ns: dict[str, int] = {}
     targets_ns: dict[str, int] = {}
     covers: dict[str, tuple[int, int]] = {}
-    covered: dict[str, tuple[str, int]] = {}
+    positions: dict[str, tuple[str, int]] = {}
     holds: dict[str, Hold] = {}
     cancelled: list[str] = []
 
@@ -182,13 +182,13 @@ class ProtectionCalls:
     def covered(self, goal: Protected, cover: tuple[int, int], now_ns: int) -> None:
         """Note what covers a position now; less than before without a cancel is a fill."""
         contract_id = goal.contract_id
-        position_id, side = self.memory.covered.get(contract_id, (goal.position_id, goal.side))
+        position_id, side = self.memory.positions.get(contract_id, (goal.position_id, goal.side))
         if side != goal.side or (position_id and goal.position_id and position_id != goal.position_id):
             # Turned round, or closed and opened anew: what covered the one says nothing of the other.
             for kept in self._of_positions:
                 kept.pop(contract_id, None)
             position_id = ""
-        self.memory.covered[contract_id] = goal.position_id or position_id, goal.side
+        self.memory.positions[contract_id] = goal.position_id or position_id, goal.side
         before = self.memory.covers.get(contract_id, cover)
         self.memory.covers[contract_id] = cover
         is_less = cover[0] < before[0] or cover[1] < before[1]
@@ -252,7 +252,7 @@ class ProtectionCalls:
     def _of_positions(self) -> tuple[dict[str, Any], ...]:
         """What is remembered by contract id for as long as a position is held."""
         memory = self.memory
-        return memory.stops_ns, memory.targets_ns, memory.covers, memory.covered, memory.holds
+        return memory.stops_ns, memory.targets_ns, memory.covers, memory.positions, memory.holds
 
     def _put(self, call: Call) -> None:
         self.memory.calls[call.action.contract_id] = call

@@ -25,7 +25,7 @@ from risk_manager.enforcement.mandates import (
     shrunk,
 )
 from risk_manager.enforcement.pacing import Pacing
-from risk_manager.enforcement.planner import is_unwanted, plan
+from risk_manager.enforcement.planner import plan, unwanted_orders
 from risk_manager.enforcement.proof import Proof, Shown, after_snapshot, looked, next_snapshot_ns, shifted
 from risk_manager.enforcement.protection import is_over
 from risk_manager.enforcement.sweeps import Sweep, Sweeps
@@ -98,11 +98,11 @@ class Enforcer:
     def is_still_due(self, action: Action) -> bool:
         """Whether an action decided earlier is right for the account as it is now."""
 
-        def is_wanted_gone(order: Order) -> bool:
-            goals = (goal for _, goal in self._demands())
-            return is_unwanted(order, goals, self._account, self._in_flight, self._account.received_ns)
+        def is_unwanted(order: Order) -> bool:
+            merged = merge(self._demands(), self._account)
+            return order.id in unwanted_orders(merged, self._account, self._in_flight, self._account.received_ns)
 
-        return is_still_due(action, self._account, is_wanted_gone)
+        return is_still_due(action, self._account, is_unwanted)
 
     # -- what happened ------------------------------------------------------------------------------------------
 
