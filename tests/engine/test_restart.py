@@ -138,6 +138,21 @@ def test_keeps_deadlines_of_a_clock_set_forward_to_the_venues_time() -> None:
     assert guarded.codes == ["NO_STOP_LOSS"]
 
 
+def test_a_loss_of_rest_puts_no_deadline_off() -> None:
+    """Within a run the clock is to be trusted: what it has measured since the venue's last stamp counts."""
+    guarded = Guarded(NoStopLossGrace(grace_period_ns=8 * SECOND_NS))
+    guarded.feed(guarded.venue.buys(ES, 1, 5000))
+    due_ns = guarded.venue.now_ns + 8 * SECOND_NS
+    guarded.feed(guarded.venue.timer(after_s=5), _starting(guarded))
+    found_ns = guarded.engine.next_deadline_ns()
+    while found_ns is not None and found_ns < due_ns - SECOND_NS:
+        # What else is to be done at some time, such as the next look, does not count.
+        guarded.feed(guarded.venue.timer(after_s=(found_ns - guarded.venue.now_ns) / SECOND_NS))
+        found_ns = guarded.engine.next_deadline_ns()
+    assert found_ns is not None
+    assert abs(found_ns - due_ns) < SECOND_NS // 100
+
+
 def test_starts_a_rule_afresh_whose_state_has_another_shape() -> None:
     class Changed(msgspec.Struct, frozen=True):
         something: str

@@ -195,9 +195,8 @@ class RestClient:
         if self._is_limited:
             self._problems.note("rate_limited", path)
             self._budget.refused(lane, granted_ns)
-            for account_id, looked_ns in self._looked_ns.items():
-                if looked_ns == granted_ns:
-                    self._looked_ns[account_id] = 0
+            if lane is Lane.LOOK:
+                self._forget_look(granted_ns)
             self._budget.pause_reads(now_ns + round(_pause_s(reply.retry_after) * SECOND_NS))
         else:
             self._budget.taken(lane)
@@ -209,6 +208,10 @@ class RestClient:
             if is_authorized and reply.status not in (401, 403):
                 self._on_link(Link.REST, True, "answers")
         return Answer(reply.status, reply.body, at_ns)
+
+    def _forget_look(self, granted_ns: int) -> None:
+        """Take it that nobody was looked at then, so that the next place is theirs."""
+        self._looked_ns = {key: 0 if at_ns == granted_ns else at_ns for key, at_ns in self._looked_ns.items()}
 
     def _failed(self, reason: str) -> None:
         self._problems.note("call_failed", reason)
