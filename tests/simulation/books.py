@@ -14,6 +14,9 @@ from risk_manager.simulator.matching import AccountState
 from risk_manager.simulator.records import PlaceOrder, Refused, SimContract, SimFill, SimOrder, SimPosition
 from tests.simulation.network import PEER
 
+PART_NS = 2_500_000_000
+"""Within that time an order that the exchange fills part by part has its next one, a delayed quote allowed for."""
+
 
 class Asked(msgspec.Struct, frozen=True):
     """One request of somebody over the wire.
@@ -115,9 +118,12 @@ class Books(Exchange):
         return not account.orders[order_id].status.is_terminal
 
     def is_closing(self, account_id: int) -> bool:
-        """Whether the exchange has not filled all of what the guard has it close, or reduce, at the market."""
+        """Whether the exchange fills, part by part, what the guard has it close or reduce; not one that has stopped."""
         return any(
-            order.type is OrderType.MARKET and order.remaining and self.sender_of(order.id).startswith("guard")
+            order.type is OrderType.MARKET
+            and order.remaining
+            and self.now_ns - order.updated_ns < PART_NS
+            and self.sender_of(order.id).startswith("guard")
             for order in self.live_orders(account_id)
         )
 

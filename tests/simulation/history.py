@@ -54,6 +54,7 @@ class History:
         day: the trading day.   closed_micros: what the day's fills have brought less their costs, voided ones left out.
         first_fills_ns: of each order of the trader's in the last hour, when it began to fill.
         turns: of the last hour.
+        gone_ns: by contract, when what was held was last gone, be it to be turned round.
         peak_micros: the day's highest result that has lasted; None before there is one.
         bare: the positions with a contract that no stop covers, by contract.
     """
@@ -63,6 +64,7 @@ class History:
         self.closed_micros = 0
         self.first_fills_ns: dict[int, int] = {}
         self.turns: deque[Turn] = deque()
+        self.gone_ns: dict[str, int] = {}
         self.peak_micros: int | None = None
         self.bare: dict[str, Bare] = {}
         self._books = books
@@ -95,6 +97,7 @@ class History:
         run = self._runs[fill.contract_id]
         if run.net == 0:
             del self._runs[fill.contract_id]
+            self.gone_ns[fill.contract_id] = fill.at_ns
             if run.pnl_micros is not None:
                 self.turns.append(Turn(fill.at_ns, run.pnl_micros, is_guards))
 

@@ -147,8 +147,6 @@ class Judge:
         self._cases: defaultdict[int, dict[tuple[str, str], Case]] = defaultdict(dict)
         self._locks: defaultdict[int, dict[str, Lock]] = defaultdict(dict)
         self._traded_ns: dict[tuple[int, str], int] = {}
-        self._flat_ns: dict[tuple[int, str], int] = {}
-        self._nets: defaultdict[tuple[int, str], int] = defaultdict(int)
         self._hindered_s: dict[int, float] = {}
         self._closing_s: defaultdict[int, float] = defaultdict(float)
         self._crowded_s = 0.0
@@ -160,8 +158,12 @@ class Judge:
         """Note a close, or a reduction, that has met what the guard cannot have heard of."""
         if asked.refusal is not None or not asked.sender.startswith("guard"):
             return
-        changed_ns = {"close": self._traded_ns, "reduce": self._flat_ns}.get(asked.kind, {})
-        if asked.at_ns - changed_ns.get((asked.account_id, asked.contract_id), 0) < 2 * self._heard_s * SECOND_NS:
+        changed_ns = 0
+        if asked.kind == "close":
+            changed_ns = self._traded_ns.get((asked.account_id, asked.contract_id), 0)
+        elif asked.kind == "reduce":
+            changed_ns = self._histories[asked.account_id].gone_ns.get(asked.contract_id, 0)
+        if asked.at_ns - changed_ns < 2 * self._heard_s * SECOND_NS:
             self._hinder(asked.account_id)
 
     def locked_by(self, account: int) -> list[str]:
@@ -179,10 +181,6 @@ class Judge:
             case FillHappened() if not emission.is_resend or emission.fill.is_voided:
                 self._histories[emission.account_id].filled(emission.fill)
                 key = emission.account_id, emission.fill.contract_id
-                before = self._nets[key]
-                self._nets[key] += emission.fill.signed_size
-                if before * self._nets[key] <= 0:
-                    self._flat_ns[key] = emission.at_ns
                 if not self._books.sender_of(emission.fill.order_id).startswith("guard"):
                     self._traded_ns[key] = emission.at_ns
                     for case in self._cases[emission.account_id].values():

@@ -141,7 +141,7 @@ class Soak(World):
         self._logged_bytes, self._runs = 0, 0
 
     def note(self, *words: object) -> None:
-        """Nothing is kept: what grows here would look like a leak."""
+        """Nothing is kept but how often the program began: what grows here would look like a leak."""
         self._runs += words[0] == "booted"
 
     def logged(self, level: str, event: str, fields: dict[str, object]) -> None:
